@@ -1,0 +1,80 @@
+"""The `nightherd` command: registers one module a verb and turns errors into one line and an exit code.
+
+Exit codes: 0 did its job, 1 the input was at fault, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+
+from nightherd import __version__
+from nightherd.cli.console import note
+from nightherd.errors import NightherdError
+
+VERBS = ("survey", "detect", "data", "train", "evaluate", "export", "models")
+"""Each is a module of nightherd.cli with a function `register(app)` that adds its command."""
+
+
+# typer carries its own copy of click from 0.20 on; its public BadParameter leads to the base of the usage errors in both.
+UsageProblem: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"nightherd {__version__}")
+        raise typer.Exit()
+
+
+def build() -> typer.Typer:
+    """The typer application with every verb registered."""
+    app = typer.Typer(
+        name="nightherd",
+        help="Counts wildlife from thermal drone imagery and shows its work.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def root(
+        version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    ) -> None:
+        pass
+
+    for verb in VERBS:
+        importlib.import_module(f"nightherd.cli.{verb}").register(app)
+    return app
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs one command line and returns its exit code; never raises for bad input.
+
+    Args:
+        arguments: what follows `nightherd`; None takes them from the process.
+    """
+    try:
+        result = build()(args=arguments, standalone_mode=False)
+    except NightherdError as error:
+        note(f"error: {error}")
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        note("interrupted; run the same command again to go on")
+        return 130
+    except UsageProblem as error:
+        error.show()
+        return 2
+    except BrokenPipeError:
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    sys.exit(run())

@@ -1,0 +1,9 @@
+"""`nightherd models`: what is bundled, trained on what, how good."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""

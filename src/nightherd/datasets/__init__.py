@@ -1,0 +1,1 @@
+"""Labelled data sets: read, write, inspect, split, fetch, simulate."""

@@ -1,0 +1,1 @@
+"""Renders thermal flights whose truth is known."""

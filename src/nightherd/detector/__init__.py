@@ -1,0 +1,1 @@
+"""The detectors: parts, presets, export. Needs the train extra (torch)."""

@@ -1,0 +1,54 @@
+"""The one family of errors that Nightherd raises for input, set-up and data that are at fault.
+
+Every message says what was wrong, in which file, and what would be right; the command line prints it as one line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class NightherdError(Exception):
+    """Base of all errors whose cause lies in the input and not in Nightherd.
+
+    Args:
+        message: what was wrong and what would be right, one line, without the file.
+        path: the file or folder at fault, printed before the message.
+    """
+
+    def __init__(self, message: str, path: Path | str | None = None) -> None:
+        self.message = " ".join(str(message).split())
+        self.path = None if path is None else Path(path)
+        super().__init__(self.message if path is None else f"{path}: {self.message}")
+
+
+class FrameError(NightherdError):
+    """A file cannot be read as a thermal frame."""
+
+
+class PoseError(NightherdError):
+    """A frame has no usable position, height or view direction."""
+
+
+class DatasetError(NightherdError):
+    """Labels or images of a data set are missing, broken or contradictory."""
+
+
+class ModelError(NightherdError):
+    """A model file or checkpoint is missing, of the wrong kind, or refused."""
+
+
+class ConfigError(NightherdError):
+    """A setting is unknown or has a value that cannot be."""
+
+
+class ResultsError(NightherdError):
+    """A results folder or file is in the way, or does not fit what it is used with."""
+
+
+class MissingExtraError(NightherdError):
+    """An optional part of Nightherd is needed and not installed."""
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs more packages: pip install 'nightherd[{extra}]'")
+        self.extra = extra

@@ -1,0 +1,1 @@
+"""Metrics of detections against truth; arrays in, numbers out."""

@@ -1,0 +1,1 @@
+"""Saliency maps and how faithful they are."""

@@ -1,0 +1,1 @@
+"""Read pixels and pose from the files that thermal cameras write."""

@@ -1,0 +1,1 @@
+"""The bundled models, each with its card."""

@@ -1,0 +1,1 @@
+"""From detections to places on the ground and the GeoPackage that holds them."""

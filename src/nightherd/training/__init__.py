@@ -1,0 +1,1 @@
+"""Training: loop, schedule, augmentation, checkpoints. Needs the train extra (torch)."""
