@@ -17,7 +17,7 @@ TORCH = {"torch", "torchvision", "timm", "accelerate", "safetensors", "onnx"}
 TORCH_FOLDERS = ("detector", "training")
 TORCH_FILES = ("explanation/gradient.py", "explanation/odam.py", "explanation/eigencam.py")
 
-FILE_FOLDERS = ("frames", "datasets", "report", "models", "cli")
+FILE_FOLDERS = ("frames", "datasets", "report", "models", "workflows", "cli")
 FILE_FILES = (
     "files.py",
     "training/checkpoints.py",

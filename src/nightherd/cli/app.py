@@ -19,7 +19,7 @@ VERBS = ("survey", "detect", "data", "train", "evaluate", "export", "models")
 """Each is a module of nightherd.cli with a function `register(app)` that adds its command."""
 
 
-# typer carries its own copy of click from 0.20 on; its public BadParameter leads to the base of the usage errors in both.
+# Recent typer carries its own copy of click; its public BadParameter leads to the base of the usage errors in both.
 UsageProblem: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 

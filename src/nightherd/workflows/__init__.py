@@ -1,0 +1,1 @@
+"""What each command does, callable from Python: joins the stages, and is the only place that knows them all."""
