@@ -1,0 +1,217 @@
+"""COCO metrics agree with pycocotools, figure by figure, on generated truth and detections with every edge in them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nightherd.errors import ResultsError
+from nightherd.evaluation.coco import coco_metrics
+from nightherd.evaluation.types import COCO_SIZES, DEER_SURVEY_SIZES, SizeBin, Truth, size_bins
+from nightherd.types import Detections
+
+CLASSES = ("animal", "person", "vehicle")
+
+
+def boxes_of(generator: np.random.Generator, n: int, side: float = 640) -> np.ndarray:
+    """Boxes on a coarse grid, so that equal overlaps and exact thresholds occur; some reach out of the image."""
+    corner = generator.integers(-2, int(side / 10), (n, 2)) * 10
+    size = generator.choice([4, 8, 10, 16, 20, 32, 40, 96, 120], (n, 2))
+    return np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+
+
+def scene(
+    seed: int, n_images: int = 6, n_truth: int = 12, n_ignore: int = 2, jitter: int = 4, n_false: int = 8
+) -> tuple[list[Truth], list[Detections]]:
+    """Truth and detections near it: some missed, some twice, some of the wrong class, scores with many ties."""
+    generator = np.random.default_rng(seed)
+    truth, found = [], []
+    for _ in range(n_images):
+        boxes = boxes_of(generator, int(generator.integers(0, n_truth + 1)))
+        labels = generator.integers(0, len(CLASSES), len(boxes))
+        ignore = boxes_of(generator, int(generator.integers(0, n_ignore + 1)))
+        truth.append(Truth(boxes, labels, ignore, 640, 512))
+        again = generator.integers(0, len(boxes), len(boxes) * 2) if len(boxes) else np.zeros(0, np.int64)
+        near = boxes[again] + generator.integers(-jitter, jitter + 1, (len(again), 4)).astype(np.float32)
+        near[:, 2:] = np.maximum(near[:, 2:], near[:, :2] + 1)
+        guesses = np.concatenate([near, boxes_of(generator, n_false)]).astype(np.float32)
+        wrong = generator.random(len(guesses)) < 0.2
+        names = np.concatenate([labels[again], generator.integers(0, len(CLASSES), n_false)])
+        names = np.where(wrong, generator.integers(0, len(CLASSES), len(guesses)), names)
+        scores = (generator.integers(0, 20, len(guesses)) / 20).astype(np.float32)
+        order = np.argsort(-scores, kind="stable")
+        found.append(Detections(guesses[order], scores[order], names[order].astype(np.int64), CLASSES))
+    return truth, found
+
+
+def by_pycocotools(
+    truth: Sequence[Truth],
+    found: Sequence[Detections],
+    classes: Sequence[str] = CLASSES,
+    max_detections: int = 500,
+    sizes: Sequence[SizeBin] = COCO_SIZES,
+) -> dict[str, float]:
+    """The same figures from the reference; -1 where it has none."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    annotations: list[dict[str, object]] = []
+    for number, image in enumerate(truth, start=1):
+        rows = [(box, int(label), 0) for box, label in zip(image.boxes, image.labels, strict=True)]
+        rows += [(box, label, 1) for box in image.ignore for label in range(len(classes))]
+        for box, label, crowd in rows:
+            x1, y1, x2, y2 = (float(v) for v in box)
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": number, "category_id": label + 1, "iscrowd": crowd,
+                 "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}
+            )  # fmt: skip
+    results = []
+    for number, one in enumerate(found, start=1):
+        for box, score, name in one:
+            x1, y1, x2, y2 = (float(v) for v in box)
+            if name in classes:
+                results.append({"image_id": number, "category_id": list(classes).index(name) + 1, "score": score,
+                                "bbox": [x1, y1, x2 - x1, y2 - y1]})  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = COCO()
+        gt.dataset = {
+            "images": [{"id": n} for n in range(1, len(truth) + 1)],
+            "categories": [{"id": n + 1, "name": name} for n, name in enumerate(classes)],
+            "annotations": annotations,
+        }
+        gt.createIndex()
+        if results:
+            dt = gt.loadRes(results)
+        else:
+            dt = COCO()
+            dt.dataset = {**gt.dataset, "annotations": []}
+            dt.createIndex()
+        evaluation = COCOeval(gt, dt, "bbox")
+        evaluation.params.maxDets = [100, max_detections]
+        evaluation.params.areaRng = [[0, 1e10], *([s.low, s.high or 1e10] for s in sizes)]
+        evaluation.params.areaRngLbl = ["all", *(s.name for s in sizes)]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+
+    def mean(values: np.ndarray) -> float:
+        values = values[values > -1]
+        return float(values.mean()) if values.size else -1.0
+
+    figures = {
+        "ap": mean(precision[..., 0, -1]),
+        "ap50": mean(precision[0, :, :, 0, -1]),
+        "ap75": mean(precision[5, :, :, 0, -1]),
+        "ar100": mean(recall[:, :, 0, 0]),
+        f"ar{max_detections}": mean(recall[:, :, 0, 1]),
+    }
+    for place, one in enumerate(sizes):
+        figures[f"ap_{one.name}"] = mean(precision[..., 1 + place, -1])
+    for label, name in enumerate(classes):
+        figures[f"per_class.{name}.ap"] = mean(precision[:, :, label, 0, -1])
+        figures[f"per_class.{name}.ap50"] = mean(precision[0, :, label, 0, -1])
+        figures[f"per_class.{name}.ap75"] = mean(precision[5, :, label, 0, -1])
+    return figures
+
+
+def assert_agree(truth: Sequence[Truth], found: Sequence[Detections], **options: object) -> dict[str, float]:
+    expected = by_pycocotools(truth, found, **options)  # type: ignore[arg-type]
+    metrics = coco_metrics(truth, found, CLASSES, **options).to_dict()  # type: ignore[arg-type]
+    for name, value in expected.items():
+        ours = metrics
+        for part in name.split("."):
+            ours = ours[part]
+        if value == -1.0:
+            assert ours is None and metrics["undefined"][name], name
+        else:
+            assert ours == pytest.approx(value, abs=1e-6), name
+            assert name not in metrics["undefined"]
+    return expected
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    n_images=st.integers(1, 6),
+    n_truth=st.sampled_from([0, 1, 3, 12]),
+    n_ignore=st.sampled_from([0, 2]),
+    jitter=st.sampled_from([0, 2, 6]),
+    n_false=st.sampled_from([0, 1, 8]),
+)
+@settings(max_examples=40, deadline=None)
+def test_agrees_with_pycocotools(
+    seed: int, n_images: int, n_truth: int, n_ignore: int, jitter: int, n_false: int
+) -> None:
+    assert_agree(*scene(seed, n_images, n_truth, n_ignore, jitter, n_false))
+
+
+def test_agrees_on_three_hundred_boxes_in_a_frame() -> None:
+    expected = assert_agree(*scene(3, n_images=2, n_truth=600, n_ignore=3, n_false=300))
+    assert expected["ar500"] > expected["ar100"] + 0.05, "the scene must need more than 100 detections"
+
+
+def test_agrees_with_other_size_bins_and_limits() -> None:
+    assert_agree(*scene(4, n_truth=60), sizes=DEER_SURVEY_SIZES, max_detections=150)
+
+
+def test_no_prediction_is_zero_and_no_truth_is_undefined_with_a_reason() -> None:
+    truth, found = scene(5)
+    nothing = [Detections(classes=CLASSES) for _ in truth]
+    metrics = coco_metrics(truth, nothing, CLASSES)
+    assert (metrics.ap, metrics.ap50, metrics.ar100, metrics.ar500) == (0, 0, 0, 0)
+    empty = coco_metrics([Truth() for _ in truth], found, CLASSES)
+    assert empty.ap is None and empty.ar500 is None and empty.ap_small is None
+    assert empty.undefined["ap"] == "no box of these classes in the truth"
+    assert coco_metrics([], [], CLASSES).undefined["ap"] == "there is no image"
+
+
+def test_a_class_without_truth_stays_out_of_the_mean() -> None:
+    truth = [Truth(np.array([[0, 0, 10, 10]], np.float32), np.array([0]))]
+    boxes = np.array([[0, 0, 10, 10], [50, 50, 60, 60]], np.float32)
+    found = [Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1]), CLASSES)]
+    metrics = coco_metrics(truth, found, CLASSES)
+    assert metrics.ap == pytest.approx(1)
+    assert metrics.per_class["person"].ap is None
+    assert metrics.undefined["per_class.person.ap"] == "no box of person in the truth"
+
+
+@pytest.mark.parametrize("label", range(len(CLASSES)))
+def test_a_region_to_ignore_forgives_every_class(label: int) -> None:
+    truth = [Truth(np.array([[0, 0, 10, 10]], np.float32), np.array([label]), np.array([[50, 50, 90, 90]], np.float32))]
+    boxes = np.array([[60, 60, 70, 70], [0, 0, 10, 10]], np.float32)
+    found = [Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([label, label]), CLASSES)]
+    assert coco_metrics(truth, found, CLASSES).ap == pytest.approx(1)
+    outside = [Truth(truth[0].boxes, truth[0].labels)]
+    assert coco_metrics(outside, found, CLASSES).ap == pytest.approx(0.5)
+
+
+def test_classes_are_matched_by_name_not_by_number() -> None:
+    truth, found = scene(6)
+    order = (2, 0, 1)
+    renamed = [
+        Detections(one.boxes, one.scores, np.array([order.index(k) for k in one.labels], np.int64),
+                   tuple(CLASSES[k] for k in order))
+        for one in found
+    ]  # fmt: skip
+    assert coco_metrics(truth, renamed, CLASSES) == coco_metrics(truth, found, CLASSES)
+
+
+def test_scores_and_boxes_that_are_no_numbers_are_refused() -> None:
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    bad_score = Detections(box, np.array([np.nan], np.float32), np.array([0]), CLASSES)
+    bad_box = Detections(box + np.float32(np.inf), np.array([0.5], np.float32), np.array([0]), CLASSES)
+    for bad in (bad_score, bad_box):
+        with pytest.raises(ResultsError, match="image 0"):
+            coco_metrics([Truth()], [bad], CLASSES)
+    with pytest.raises(ValueError, match="1 images of truth, 0 of detections"):
+        coco_metrics([Truth()], [], CLASSES)
+
+
+def test_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    coco_metrics(*scene(7), CLASSES, sizes=size_bins((100, 200, 300), ("xs", "s", "m", "l")))
+    assert capfd.readouterr() == ("", "")
