@@ -1,0 +1,120 @@
+"""What a survey knows of each frame once it was read, searched and placed on the ground.
+
+Joins `Frame` and `Detections` with the map; the store and the report read these records and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nightherd.errors import PoseError
+from nightherd.survey.camera import Array
+from nightherd.survey.georeference import GroundBoxes, Placement, PoseSigma, footprint_lonlat, georeference, place
+from nightherd.types import Detections, Pose
+
+Status = str
+SURVEYED, UNPLACED, FAILED = "surveyed", "no position", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyedFrame:
+    """One frame of a survey.
+
+    Attributes:
+        name: of the file, relative to the flight's folder, `/` between parts.
+        status: `surveyed`, `no position` (searched but not on the map) or `failed` (not searched).
+        reason: why it failed or has no position; empty where it was surveyed.
+        columns, rows: pixels; 0 where it failed.
+        pose: as read from the file.
+        placement: the camera over the ground, None where there is no position.
+        detections: boxes in pixels of the frame, highest score first.
+        on_ground: the same boxes on the ground; NaN where they have no position.
+        footprint: float64 (M, 2) longitude and latitude of the outline on the ground, or None.
+        unit, camera: as in `Frame`.
+        notes: what the reader and the georeference assumed.
+    """
+
+    name: str
+    status: Status
+    reason: str = ""
+    columns: int = 0
+    rows: int = 0
+    pose: Pose | None = None
+    placement: Placement | None = None
+    detections: Detections = field(default_factory=Detections)
+    on_ground: GroundBoxes = field(default_factory=GroundBoxes)
+    footprint: Array | None = None
+    unit: str = ""
+    camera: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def failed_frame(name: str, reason: str, pose: Pose | None = None) -> SurveyedFrame:
+    """The record of a frame that could not be searched."""
+    return SurveyedFrame(name, FAILED, reason, pose=pose)
+
+
+def surveyed_frame(
+    name: str,
+    columns: int,
+    rows: int,
+    pose: Pose | None,
+    detections: Detections,
+    *,
+    unit: str = "",
+    camera: str | None = None,
+    notes: Sequence[str] = (),
+    sigma: PoseSigma | None = None,
+) -> SurveyedFrame:
+    """Places what was found in a frame on the ground, as far as its pose allows.
+
+    Args:
+        name: of the file, relative to the flight's folder.
+        columns, rows: size of the frame in pixels.
+        pose: as read from the file.
+        detections: found in the frame.
+        unit, camera, notes: as in `Frame`.
+        sigma: one sigma of the pose; None takes the defaults.
+
+    Returns:
+        The record, with status `no position` where the pose does not suffice.
+    """
+    placement, outline, status, reason = None, None, SURVEYED, ""
+    try:
+        placement = place(pose, columns, rows)
+        on_ground = georeference(placement, detections.boxes, sigma)
+        outline = footprint_lonlat(placement)
+    except PoseError as error:
+        nowhere = np.full(len(detections), np.nan)
+        on_ground = GroundBoxes(nowhere, nowhere, nowhere, nowhere, nowhere)
+        status, reason = UNPLACED, error.message
+    return SurveyedFrame(
+        name=name,
+        status=status,
+        reason=reason,
+        columns=columns,
+        rows=rows,
+        pose=pose,
+        placement=placement,
+        detections=detections,
+        on_ground=on_ground,
+        footprint=outline,
+        unit=unit,
+        camera=camera,
+        notes=(*notes, *(placement.assumptions if placement else ())),
+    )
+
+
+def count_by_label(frames: Iterable[SurveyedFrame]) -> dict[str, int]:
+    """Detections of each class over all frames, the most frequent first."""
+    counts = Counter(label for frame in frames for _, _, label in frame.detections)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def count_unplaced(frames: Iterable[SurveyedFrame]) -> int:
+    """Detections without a position on the ground."""
+    return sum(int(np.isnan(frame.on_ground.lon).sum()) for frame in frames)
