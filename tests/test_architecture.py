@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "datasets": {"frames"},
     "detector": {"frames"},
     "training": {"frames", "datasets", "detector", "evaluation"},
-    "inference": {"frames"},
+    "inference": {"frames", "models"},
     "evaluation": set(),
     "explanation": {"frames", "detector", "inference"},
     "survey": set(),
