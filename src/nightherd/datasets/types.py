@@ -34,6 +34,7 @@ class LabelledImage:
         individuals: int64 (N,) id of the animal in each box across frames, or None.
         split: `train`, `val`, `test` or None.
         attributes: anything else known: `flight`, `altitude`, `camera_angle`, `time_of_day`…
+        box_attributes: what is known of each box (`species`, `visibility`, `occluded`…), N of them, or empty.
     """
 
     id: ImageId
@@ -47,6 +48,7 @@ class LabelledImage:
     individuals: IntArray | None = None
     split: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    box_attributes: tuple[Mapping[str, Attribute], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ class Dataset:
                     labels=labels[keep],
                     ignore=np.concatenate([image.ignore, image.boxes[~keep]]).astype(np.float32),
                     individuals=None if image.individuals is None else image.individuals[keep],
+                    box_attributes=tuple(image.box_attributes[i] for i in np.flatnonzero(keep))
+                    if image.box_attributes
+                    else (),
                 )
             )
         return replace(self, classes=tuple(classes), images=tuple(images), category_ids=())
