@@ -63,8 +63,8 @@ class PublicDataset(BaseModel):
         licence: SPDX name, or as its makers say it.
         citation: what to cite.
         size: about how many bytes to download; None where not known.
-        files: what to download; empty where its makers give no direct address.
-        by_hand: how to get it where there is none.
+        files: what to download.
+        zenodo: number of the Zenodo record whose files to download.
         root: folder inside the download that holds labels and images.
         contains: files that must be there afterwards, below the root.
         layout: the format of its labels; `other` is one that Nightherd does not read yet.
@@ -80,7 +80,7 @@ class PublicDataset(BaseModel):
     citation: str
     size: int | None = None
     files: tuple[PublicFile, ...] = ()
-    by_hand: str | None = None
+    zenodo: int | None = None
     root: InsidePath = "."
     contains: tuple[InsidePath, ...] = ()
     layout: Literal["coco", "yolo", "voc", "other"]

@@ -234,14 +234,15 @@ def mend_boxes(
         float32 (M, 4), x1 y1 x2 y2 inside the image, none empty; and int64 (M,), which of the N they were.
     """
     limit = np.array([width, height, width, height], np.float64)
-    finite = np.isfinite(boxes).all(axis=1)
+    finite: npt.NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1))
     with np.errstate(invalid="ignore"):
         clipped = np.clip(boxes, 0.0, limit).astype(np.float32)
         moved = (np.abs(np.where(np.isfinite(boxes), boxes, 0.0) - clipped) > TOLERANCE).any(axis=1)
         was_empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
         is_empty = (clipped[:, 2] <= clipped[:, 0]) | (clipped[:, 3] <= clipped[:, 1])
+    is_finite: list[bool] = finite.tolist()
     for i in map(int, np.flatnonzero(np.asarray(~finite | moved | is_empty))):
-        if not finite[i]:
+        if not is_finite[i]:
             problems.add("not a number in a box", where[i], "left out")
         elif was_empty[i]:
             problems.add("box without area", where[i], "left out")

@@ -18,6 +18,9 @@ from nightherd.errors import DatasetError
 
 COCO_NAMES = ("annotations.json", "_annotations.coco.json", "instances.json", "labels.json", "coco.json")
 
+OTHER_TASKS = ("captions_", "person_keypoints_", "image_info_", "panoptic_", "stuff_")
+"""How COCO's own files for other tasks begin."""
+
 
 def open_dataset(
     spec: str | Path, split: str | None = None, *, missing: Missing = "error", images: Path | None = None
@@ -59,7 +62,9 @@ def _open_file(path: Path, split: str | None, missing: Missing, images: Path | N
     raise DatasetError("no label file: give COCO JSON, a YOLO data.yaml, or the folder of the data set", path)
 
 
-def _open_folder(path: Path, split: str | None, missing: Missing, images: Path | None, name: str) -> Dataset:
+def _open_folder(
+    path: Path, split: str | None, missing: Missing, images: Path | None, name: str, depth: int = 0
+) -> Dataset:
     labels = find_coco(path)
     if labels:
         if split is not None:
@@ -79,6 +84,9 @@ def _open_folder(path: Path, split: str | None, missing: Missing, images: Path |
         or any(any((path / s).glob("*.xml")) for s in SPLITS if (path / s).is_dir())
     ):
         return read_voc(path, split=split, missing=missing, name=name)
+    inner = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
+    if len(inner) == 1 and depth < 3:
+        return _open_folder(inner[0], split, missing, images, name, depth + 1)
     raise DatasetError(
         "no labels found; expected COCO (annotations.json or annotations/*.json), YOLO (data.yaml, or images/ beside "
         "labels/) or VOC (Annotations/*.xml)",
@@ -112,11 +120,10 @@ def _coco_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    found = [path for path in sorted(folder.glob("*.json")) if not path.name.startswith(".")]
+    found = [path for path in sorted(folder.glob("*.json")) if not path.name.startswith((".", *OTHER_TASKS))]
     splits = [path for path in found if split_of_name(path.stem)]
-    detection = [path for path in splits if path.stem.startswith("instances_")]
-    if detection or splits:
-        return detection or splits
+    if splits:
+        return splits
     looks = [path for path in found if is_coco(read_json(path))]
     if len(looks) > 1:
         names = ", ".join(path.name for path in looks[:5])

@@ -1,4 +1,4 @@
-"""Pascal VOC labels in and out: an XML file an image in `Annotations/`, images in `JPEGImages/`, splits in `ImageSets/`.
+"""Pascal VOC labels in and out: an XML file an image in `Annotations/`, images in `JPEGImages/`, split lists.
 
 The VOC development kit counts pixels from 1 and includes the last one, so a box from xmin to xmax spans xmin - 1 to
 xmax here. Many tools write VOC that counts from 0; a set with a coordinate of 0, or with fractions, is read so.

@@ -147,7 +147,7 @@ def _root(config: dict[str, Any], root: Path, source: Path) -> Path:
         if Path(stated).resolve() == root.resolve():
             return root
         raise DatasetError(
-            f"path is {shown(stated)}, outside the folder of this file; remove the line path: if the images lie beside it",
+            f"path is {shown(stated)}, outside the folder of this file; remove that line if the images lie beside it",
             source,
         )
     inside = _inside(stated, "path", root, source)
@@ -155,7 +155,7 @@ def _root(config: dict[str, Any], root: Path, source: Path) -> Path:
 
 
 def _inside(value: object, what: str, root: Path, source: Path) -> Path:
-    """A path inside the root. Roboflow writes `../train/images` for `train/images`: the dots are dropped where that exists."""
+    """A path inside the root; for Roboflow's `../train/images`, which means `train/images`, that."""
     text = as_text(value, what, source).replace("\\", "/")
     stripped = text
     while stripped.startswith("../"):
