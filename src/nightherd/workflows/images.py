@@ -1,0 +1,91 @@
+"""The images that a command line of files and folders means, and their names in results."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nightherd.errors import FrameError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+RESULTS_FOLDER = "nightherd-results"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """One image to look at: where it lies, its name in the results, and a key that changes when the file does."""
+
+    path: Path
+    file_name: str
+    key: str
+
+
+def find_images(inputs: Sequence[Path], exclude: Path | None = None) -> tuple[list[ImageFile], int]:
+    """The images that files and folders name, each once, in the order of their names; and how many were left out.
+
+    In a folder (searched with its subfolders) that holds thermal images by DJI's names (`…_T.JPG`), the visual twins
+    (`_W`, `_V`, `_Z`, `_S`) are left out; so are hidden files and earlier results. An image that is named is taken.
+
+    Args:
+        inputs: image files and folders.
+        exclude: a folder not to look into, where pictures are about to be drawn.
+
+    Raises:
+        FrameError: an input is missing, or there is no image at all.
+    """
+    found: dict[Path, Path] = {}
+    left_out = 0
+    for source in inputs:
+        if source.is_dir():
+            images, visual = _images_in(source, exclude)
+            left_out += visual
+        elif source.is_file():
+            images = [source]
+        else:
+            raise FrameError("no such file or folder", source)
+        for path in images:
+            found.setdefault(path.resolve(), path)
+    if not found:
+        kinds = ", ".join(SUFFIXES)
+        raise FrameError(f"no images here ({kinds})", inputs[0] if len(inputs) == 1 else None)
+    base = common_folder(inputs)
+    named = sorted((_name(path, base), path) for path in found.values())
+    return [ImageFile(path, name, _key(path, name)) for name, path in named], left_out
+
+
+def _images_in(folder: Path, exclude: Path | None) -> tuple[list[Path], int]:
+    images = []
+    barred = exclude.resolve() if exclude else None
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and name != RESULTS_FOLDER and (here / name).resolve() != barred
+        ]
+        images += [here / n for n in files if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
+    thermal = {path.parent for path in images if re.search(r"_T$", path.stem, re.IGNORECASE)}
+    kept = [p for p in images if p.parent not in thermal or not re.search(r"_[WVZS]$", p.stem, re.IGNORECASE)]
+    return kept, len(images) - len(kept)
+
+
+def common_folder(inputs: Sequence[Path]) -> Path:
+    """The folder that file names in the results are relative to: the one that holds all inputs."""
+    folders = [source.resolve() if source.is_dir() else source.resolve().parent for source in inputs]
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # two drives of Windows have no folder in common
+        return Path()
+
+
+def _name(path: Path, base: Path) -> str:
+    whole = path.parent.resolve() / path.name
+    return whole.relative_to(base).as_posix() if whole.is_relative_to(base) else whole.as_posix()
+
+
+def _key(path: Path, name: str) -> str:
+    status = path.stat()
+    return f"{name}|{status.st_size}|{status.st_mtime_ns}"
