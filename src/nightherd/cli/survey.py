@@ -1,9 +1,53 @@
-"""`nightherd survey`."""
+"""`nightherd survey`: a flight folder in, a map, a report and a summary out."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
+
 import typer
+
+from nightherd.cli.console import note, print_json, say, track
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
+
+    @app.command(no_args_is_help=True)
+    def survey(
+        flight: str = typer.Argument(
+            ..., help="The folder of one flight's frames, or 'example' for the bundled flight."
+        ),
+        model: str | None = typer.Option(None, help="A bundled model's name (see 'nightherd models') or a model file."),
+        out: Path | None = typer.Option(None, help="Folder of the results. [default: nightherd-results/NAME]"),
+        threshold: float | None = typer.Option(
+            None, min=0.0, max=1.0, help="Score from which a detection counts. [default: the model's own, one a class]"
+        ),
+        camera: str | None = typer.Option(None, help="Which thermal camera, where the folder holds frames of several."),
+        force: bool = typer.Option(False, "--force", help="Begin anew and overwrite other results."),
+        as_json: bool = typer.Option(False, "--json", help="Print the summary for machines."),
+    ) -> None:
+        """Searches one flight and writes survey.gpkg, report.html and summary.json.
+
+        Goes on where it was interrupted. A frame that cannot be read is named and skipped over.
+        """
+        from nightherd.workflows.survey import run_survey
+        from nightherd.workflows.survey_report import summary_lines
+
+        result = run_survey(
+            flight,
+            model=model,
+            out=out,
+            threshold=threshold,
+            camera=camera,
+            force=force,
+            track=track,
+            note=note,
+            command=shlex.join(["nightherd", *sys.argv[1:]]),
+        )
+        if as_json:
+            print_json(result.summary)
+            return
+        for line in summary_lines(result):
+            say(line)

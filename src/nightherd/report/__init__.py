@@ -1,1 +1,1 @@
-"""Figures and the self-contained HTML report."""
+"""Figures and self-contained pages: one HTML file with everything inline, readable without a network."""

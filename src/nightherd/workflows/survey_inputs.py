@@ -1,0 +1,153 @@
+"""What a survey starts from: the flight, the detector, the truth of a simulated flight, and frames read ahead."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nightherd import __version__
+from nightherd.errors import FrameError, NightherdError, PoseError
+from nightherd.survey.georeference import PoseSigma
+from nightherd.types import Detections, FloatArray, Frame
+
+if TYPE_CHECKING:
+    from nightherd.frames.flight import Flight
+
+EXAMPLE = "example"
+
+READ_AHEAD = 4
+"""Frames read before they are needed; bounds the memory of a run whatever its length."""
+
+
+class Detector(Protocol):
+    """What a survey needs of a predictor; `nightherd.inference.predictor.Predictor` is one."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    @property
+    def digest(self) -> str:
+        """What tells its file from any other."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of its classes."""
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Class → score from which a detection counts."""
+
+    def predict(self, pixels: FloatArray) -> Detections:
+        """The detections in one frame."""
+
+
+def read_source(flight: str | Path, camera: str | None = None) -> Flight:
+    """The flight that a folder, or the name of the bundled one, means."""
+    from nightherd.frames.flight import read_flight
+
+    if str(flight) == EXAMPLE:
+        from nightherd.datasets.bundled import example_flight
+
+        return read_flight(example_flight())
+    return read_flight(Path(flight), camera=camera) if camera else read_flight(Path(flight))
+
+
+def load_detector(model: str | Path | None = None, threshold: float | None = None) -> Detector:
+    """The predictor for a bundled model's name or a model file; None takes the default."""
+    from nightherd.inference.predictor import Predictor
+    from nightherd.models import DEFAULT_MODEL
+
+    return Predictor(DEFAULT_MODEL if model is None else model, threshold=threshold)
+
+
+def frame_name(source: Flight, path: Path) -> str:
+    """Name of a frame relative to the flight's folder, `/` between parts."""
+    return path.relative_to(source.folder).as_posix() if path.is_relative_to(source.folder) else path.name
+
+
+def run_fingerprint(source: Flight, detector: Detector, sigma: PoseSigma) -> dict[str, Any]:
+    """All that the results depend on: names, sizes and dates of the frames, the model, the settings, the version."""
+    listing = hashlib.sha256()
+    for path in source.frames:
+        status = path.stat()
+        listing.update(f"{frame_name(source, path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return {
+        "command": "survey",
+        "flight": listing.hexdigest(),
+        "model": detector.digest,
+        "threshold": dict(detector.thresholds),
+        "sigma": [sigma.position, sigma.height, sigma.yaw, sigma.pitch, sigma.roll],
+        "version": __version__,
+    }
+
+
+def require_positions(source: Flight) -> None:
+    """Makes sure that at least one frame has a position before hours are spent.
+
+    Raises:
+        PoseError: none has.
+    """
+    from nightherd.frames.pose import read_pose
+
+    for path in source.frames:
+        try:
+            pose = read_pose(path)
+        except NightherdError:
+            continue
+        if pose is not None and pose.has_position:
+            return
+    raise PoseError(
+        f"none of its {len(source.frames)} frames has a GPS position, so nothing can be placed on a map; "
+        "use 'nightherd detect', which needs none",
+        source.folder,
+    )
+
+
+def read_ahead(paths: Sequence[Path]) -> Iterator[tuple[Path, Future[Frame]]]:
+    """Yields each path with its frame, which a second thread reads before it is asked for."""
+    from nightherd.frames.readers import read_frame
+
+    def read(path: Path) -> Frame:
+        try:
+            return read_frame(path)
+        except OSError as error:
+            raise FrameError(f"cannot be read: {error.strerror or error}", path) from error
+
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nightherd-read")
+    try:
+        pending: deque[tuple[Path, Future[Frame]]] = deque()
+        for path in paths:
+            pending.append((path, executor.submit(read, path)))
+            if len(pending) > READ_AHEAD:
+                yield pending.popleft()
+        while pending:
+            yield pending.popleft()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def flight_truth(folder: Path) -> dict[str, int] | None:
+    """True individuals by label of a simulated flight, from the truth.json beside its frames; None for a real one."""
+    path = folder / "truth.json"
+    if not path.is_file() or path.stat().st_size > 10_000_000:
+        return None
+    value = read_summary(path)
+    counts = value.get("truth", value)
+    if not isinstance(counts, dict):
+        return None
+    return {str(label): n for label, n in counts.items() if isinstance(n, int) and not isinstance(n, bool) and n >= 0}
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The content of a `summary.json`; empty where it is damaged."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
