@@ -1,9 +1,125 @@
-"""`nightherd evaluate`."""
+"""`nightherd evaluate`: a model, or anyone's COCO results, against a labelled data set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import typer
+
+from nightherd.cli.console import note, print_json, say, track
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
+
+    @app.command(no_args_is_help=True)
+    def evaluate(
+        model: str = typer.Argument(
+            ..., metavar="MODEL|RESULTS", help="A bundled model's name, a model file, or COCO results (.json)."
+        ),
+        dataset: str = typer.Argument(
+            ..., metavar="DATASET", help="A folder or label file (COCO, YOLO, VOC), or the name of a data set."
+        ),
+        split: str | None = typer.Option(
+            None, help="Which images. [default: val, or all where the data set has no splits]"
+        ),
+        mapping: list[str] = typer.Option(
+            [],
+            "--map",
+            metavar="OLD=NEW",
+            help="Join class names of either side, e.g. --map Rotwild=animal; repeatable.",
+        ),
+        out: Path | None = typer.Option(
+            None, help="Folder for the results. [default: nightherd-results/MODEL-on-DATASET-SPLIT]"
+        ),
+        iou: float = typer.Option(0.5, min=0.01, max=1.0, help="Overlap that makes a detection right, outside AP."),
+        confidence: float | None = typer.Option(
+            None,
+            min=0.0,
+            max=1.0,
+            help="Score from which a detection counts, outside AP. [default: best F1, one a class]",
+        ),
+        replicates: int = typer.Option(1000, min=0, help="Bootstrap samples for the intervals; 0 for no intervals."),
+        seed: int = typer.Option(0, min=0, help="Seed of the bootstrap."),
+        threads: int | None = typer.Option(None, min=1, help="Processor cores for the model. [default: all]"),
+        force: bool = typer.Option(False, "--force", help="Overwrite another evaluation and begin anew."),
+        as_json: bool = typer.Option(False, "--json", help="Print the metrics for machines."),
+    ) -> None:
+        """Measures detections against labels: COCO's AP, precision and recall, confusion, count error, with intervals.
+
+        Writes metrics.json, detections.json, confusion.csv, two figures and report.html. Goes on where it was
+        interrupted.
+        """
+        from nightherd.datasets.mapping import parse_mapping
+        from nightherd.workflows.evaluate import evaluate as run
+
+        metrics = run(
+            model,
+            dataset,
+            split=split,
+            mapping=parse_mapping(mapping),
+            out=out,
+            iou=iou,
+            confidence=confidence,
+            replicates=replicates,
+            seed=seed,
+            threads=threads,
+            force=force,
+            track=track,
+            note=note,
+        )
+        if as_json:
+            print_json(metrics)
+            return
+        for line in _table(metrics):
+            say(line)
+        for sentence in metrics["notes"]:
+            note(sentence)
+        if metrics["was_finished"]:
+            say(f"finished before, nothing to do: {metrics['out']}")
+        say(f"report: {Path(metrics['out']) / 'report.html'}")
+
+
+def _table(metrics: Mapping[str, Any]) -> list[str]:
+    """The headline, COCO's figures, and one line a class."""
+    settings, ranges = metrics["settings"], metrics["intervals"]
+    where = " ".join(part for part in (settings["dataset"], settings["split"]) if part)
+    lines = [f"{settings['model']} on {where}: {metrics['n_images']} images, {metrics['n_boxes']} boxes"]
+    if ranges:
+        lines[0] += "; 95 % intervals in brackets"
+    figures = [
+        [
+            f"{name[:2].upper()}{name[2:].replace('_', ' ')}",
+            _figure(metrics[name], ranges.get(name)) + _reason(metrics, name),
+        ]
+        for name in metrics
+        if name.startswith(("ap", "ar"))
+    ]
+    rows = [["class", "boxes", "AP50", "precision", "recall", "F1", "at score", "counted - true an image"]]
+    for name, one in metrics["per_class"].items():
+        key = f"per_class.{name}"
+        cells = [_figure(one[part], ranges.get(f"{key}.{part}")) for part in ("ap50", "precision", "recall", "f1")]
+        bias = _figure(one["count"]["bias"], ranges.get(f"{key}.count.bias"), "{:+.2f}")
+        rows.append([name, str(one["n_boxes"]), *cells, f"{one['threshold']:.2f}", bias])
+    bias = _figure(metrics["count"]["bias"], ranges.get("count.bias"), "{:+.2f}")
+    rows.append(["all", str(metrics["n_boxes"]), "", "", "", "", "", bias])
+    return [*lines, "", *_aligned(figures), "", *_aligned(rows), ""]
+
+
+def _figure(value: float | None, interval: Sequence[float] | None, form: str = "{:.3f}") -> str:
+    if value is None:
+        return "-"
+    text = form.format(value)
+    return f"{text} [{form.format(interval[0])}, {form.format(interval[1])}]" if interval else text
+
+
+def _reason(metrics: Mapping[str, Any], name: str) -> str:
+    reason = metrics["undefined"].get(name)
+    return f" ({reason})" if reason else ""
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 Weights = npt.NDArray[np.float64]
 Interval = tuple[float, float]
+Track = Callable[[Iterable[Weights], str, int], Iterable[Weights]]
 
 
-def _plain(items: Iterable[Weights], description: str, total: int | None = None) -> Iterable[Weights]:
+def plainly(items: Iterable[Weights], description: str, total: int) -> Iterable[Weights]:
+    """The items as they are, without a progress bar."""
     return items
 
 
@@ -52,7 +54,7 @@ def intervals(
     seed: int = 0,
     groups: Sequence[Hashable] | None = None,
     level: float = 0.95,
-    track: Callable[[Iterable[Weights], str, int], Iterable[Weights]] = _plain,
+    track: Track = plainly,
 ) -> dict[str, Interval | None]:
     """Percentile intervals of several figures at once.
 

@@ -41,8 +41,8 @@ def confusion_matrix(
 ) -> ConfusionMatrix:
     """Matches in two rounds: within each class, as precision and recall do, then what is left over across classes.
 
-    So the diagonal holds the same boxes that precision and recall count as right, and a column adds up to the detections
-    they count. A detection left over that lies in a region to ignore counts nowhere.
+    So the diagonal holds the boxes that precision and recall count as right, and a column adds up to the detections
+    that they count. A detection left over that lies in a region to ignore counts nowhere.
 
     Args:
         truth: one per image; labels index `classes`.
