@@ -1,8 +1,8 @@
 """The one normalisation between a frame in any unit and the network's input, shared by training and inference.
 
 It removes gain and offset (a camera's AGC, a season, a unit) with the median and the interquartile range, and keeps
-what sticks out: beyond the bulk of the image the scale is logarithmic, so a hot animal neither saturates nor flattens
-the rest, and 16-bit input keeps its 16 bits.
+what sticks out: beyond the bulk of the image the scale is logarithmic, so a hot animal neither saturates nor
+flattens the rest, and 16-bit input keeps its 16 bits.
 """
 
 from __future__ import annotations
