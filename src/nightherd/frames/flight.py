@@ -1,7 +1,8 @@
 """A flight folder as a drone leaves it: which files are thermal frames, which are their visual twins, what lies beside.
 
-Headers decide; pixels are looked at only where a camera says nothing about itself, and then of a few files a kind. The folder's own
-files count, and those of its DCF folders (`100MEDIA`, `101_0002`) where it has none; links that lead out are not followed.
+Headers decide; pixels are looked at only where a camera says nothing about itself, and then of a few files a kind. The
+folder's own files count, and those of its DCF folders (`100MEDIA`, `101_0002`) where it has none; links that lead out
+are not followed.
 """
 
 from __future__ import annotations
@@ -22,9 +23,6 @@ from nightherd.frames.pose import camera_name, local_time
 from nightherd.frames.readers import read_frame, reader_of
 
 IMAGES = {".jpg", ".jpeg", ".tif", ".tiff", ".png"}
-SIDECARS = {
-    ".mrk", ".nav", ".obs", ".bin", ".rtk", ".srt", ".csv", ".gpx", ".kml", ".txt", ".log", ".json", ".xml", ".md", ".pdf",
-}  # fmt: skip
 VIDEOS = {".mp4", ".mov", ".avi", ".seq", ".csq", ".lrf", ".tfc", ".raw"}
 MAX_FILES = 200_000
 
@@ -46,7 +44,7 @@ class Flight:
         camera: that took the thermal frames, or None where the files do not say.
         frames: thermal frames, in the order they were taken.
         visual: thermal frame to the visual frames taken with it.
-        sidecars: side files (MRK, NAV, SRT and the like).
+        sidecars: everything else but images and videos (MRK, NAV, SRT and the like).
         skipped: files that are not used, each with the reason.
         summary: all this in one line.
     """
@@ -96,10 +94,8 @@ def read_flight(folder: Path, *, camera: str | None = None) -> Flight:
                 skipped.append((path, error.message))
         elif suffix in VIDEOS:
             skipped.append((path, "a video; Nightherd reads frames"))
-        elif suffix in SIDECARS:
-            sidecars.append(path)
         else:
-            skipped.append((path, "not an image"))
+            sidecars.append(path)
     _decide(images)
     thermal = [image for image in images if image.is_thermal]
     others = [image for image in images if image.is_thermal is False]
