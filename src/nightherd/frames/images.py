@@ -74,7 +74,8 @@ def decode(path: Path) -> npt.NDArray[np.integer[Any]]:
         with Image.open(path, formats=FORMATS) as image:
             check_size(*image.size, path)
             if image.mode.startswith("I"):
-                return np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+                deep: npt.NDArray[np.integer[Any]] = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
+                return deep
             if image.mode not in ("L", "LA", "RGB", "RGBA", "P", "PA"):
                 raise FrameError(f"has pixels of mode {image.mode}, not a thermal picture; give grey or RGB", path)
             if image.mode in ("P", "PA", "LA"):

@@ -116,7 +116,8 @@ def to_intensity(picture: Colours, palette: Palette) -> FloatArray:
     colours = np.stack([distinct >> 12, (distinct >> 6) & 63, distinct & 63], 1) * 4.0 + 1.5
     _, nearest = _tree(palette).query(colours)
     values: FloatArray = (nearest * (255.0 / (_STEPS - 1))).astype(np.float32)
-    return np.take(values, where.reshape(picture.shape[:2]))
+    undone: FloatArray = values[where.reshape(picture.shape[:2])]
+    return undone
 
 
 def _tree(palette: Palette) -> cKDTree:
