@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+import contextlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from nightherd.evaluation.types import Truth
+import numpy as np
+from PIL import Image
+
+from nightherd.evaluation.types import COCO_SIZES, SizeBin, Truth
 from nightherd.types import Detections
 
 CLASSES = ("animal", "person", "vehicle")
@@ -39,3 +47,103 @@ def scene(
         order = np.argsort(-scores, kind="stable")
         found.append(Detections(guesses[order], scores[order], names[order].astype(np.int64), CLASSES))
     return truth, found
+
+
+def by_pycocotools(
+    truth: Sequence[Truth],
+    found: Sequence[Detections],
+    classes: Sequence[str] = CLASSES,
+    max_detections: int = 500,
+    sizes: Sequence[SizeBin] = COCO_SIZES,
+) -> dict[str, float]:
+    """The same figures from the reference; -1 where it has none."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    annotations: list[dict[str, object]] = []
+    for number, image in enumerate(truth, start=1):
+        rows = [(box, int(label), 0) for box, label in zip(image.boxes, image.labels, strict=True)]
+        rows += [(box, label, 1) for box in image.ignore for label in range(len(classes))]
+        for box, label, crowd in rows:
+            x1, y1, x2, y2 = (float(v) for v in box)
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": number, "category_id": label + 1, "iscrowd": crowd,
+                 "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)}
+            )  # fmt: skip
+    results = []
+    for number, one in enumerate(found, start=1):
+        for box, score, name in one:
+            x1, y1, x2, y2 = (float(v) for v in box)
+            if name in classes:
+                results.append({"image_id": number, "category_id": list(classes).index(name) + 1, "score": score,
+                                "bbox": [x1, y1, x2 - x1, y2 - y1]})  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        gt = COCO()
+        gt.dataset = {
+            "images": [{"id": n} for n in range(1, len(truth) + 1)],
+            "categories": [{"id": n + 1, "name": name} for n, name in enumerate(classes)],
+            "annotations": annotations,
+        }
+        gt.createIndex()
+        if results:
+            dt = gt.loadRes(results)
+        else:
+            dt = COCO()
+            dt.dataset = {**gt.dataset, "annotations": []}
+            dt.createIndex()
+        evaluation = COCOeval(gt, dt, "bbox")
+        evaluation.params.maxDets = [100, max_detections]
+        evaluation.params.areaRng = [[0, 1e10], *([s.low, s.high or 1e10] for s in sizes)]
+        evaluation.params.areaRngLbl = ["all", *(s.name for s in sizes)]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+
+    def mean(values: np.ndarray) -> float:
+        values = values[values > -1]
+        return float(values.mean()) if values.size else -1.0
+
+    figures = {
+        "ap": mean(precision[..., 0, -1]),
+        "ap50": mean(precision[0, :, :, 0, -1]),
+        "ap75": mean(precision[5, :, :, 0, -1]),
+        "ar100": mean(recall[:, :, 0, 0]),
+        f"ar{max_detections}": mean(recall[:, :, 0, 1]),
+    }
+    for place, one in enumerate(sizes):
+        figures[f"ap_{one.name}"] = mean(precision[..., 1 + place, -1])
+    for label, name in enumerate(classes):
+        figures[f"per_class.{name}.ap"] = mean(precision[:, :, label, 0, -1])
+        figures[f"per_class.{name}.ap50"] = mean(precision[0, :, label, 0, -1])
+        figures[f"per_class.{name}.ap75"] = mean(precision[5, :, label, 0, -1])
+    return figures
+
+
+SIDE = 12
+"""Of the warm squares in `make_dataset`, pixels."""
+
+
+def make_dataset(folder: Path, n: int = 6, split: str | None = None, size: int = 64, flights: bool = False) -> Path:
+    """Frames with two warm squares each, a `Rotwild` (id 3) and a `Auto` (id 7), and a region where nothing counts."""
+    (folder / "images").mkdir(parents=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number in range(n):
+        pixels = np.full((size, size), 60, np.uint8)
+        corners = [(5 + number, 8), (40, 30 + number)]
+        for place, (x, y) in enumerate(corners):
+            pixels[y : y + SIDE, x : x + SIDE] = 200 + 50 * place
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": 100 + number, "category_id": (3, 7)[place],
+                 "bbox": [x, y, SIDE, SIDE], "area": SIDE * SIDE, "iscrowd": 0}
+            )  # fmt: skip
+        name = f"{number:02}.png"
+        Image.fromarray(pixels).save(folder / "images" / name)
+        image = {"id": 100 + number, "file_name": name, "width": size, "height": size}
+        images.append(image | ({"flight": f"flight {number // 2}"} if flights else {}))
+    categories = [{"id": 3, "name": "Rotwild"}, {"id": 7, "name": "Auto"}]
+    name = f"{split}.json" if split else "annotations.json"
+    where = folder / ("annotations" if split else ".") / name
+    where.parent.mkdir(exist_ok=True)
+    where.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    return folder

@@ -60,7 +60,7 @@ def test_with_other_sizes_and_a_limit_the_figures_are_cocos() -> None:
 
 
 @given(seed=st.integers(0, 10**6), weights=st.lists(st.integers(0, 3), min_size=6, max_size=6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_weighted_image_counts_like_one_that_is_there_so_often(seed: int, weights: list[int]) -> None:
     truth, found = scene(seed, 6)
     found = without_ties(found)

@@ -85,6 +85,7 @@ def confusion_picture(labels: Sequence[str], matrix: npt.NDArray[np.int64]) -> b
         A PNG.
     """
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    share[-1:] = 0.0  # background has no number of boxes that false alarms could be a share of
     side = min(2.6 + 0.75 * len(labels), 14.0)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(side + 0.6, side), layout="constrained")
