@@ -158,7 +158,7 @@ def _flir_record(header: Header) -> flir.FlirCamera:
 
 def local_time(header: Header) -> datetime | None:
     """When the frame was taken by the camera's own clock, without a zone; for ordering frames of one flight."""
-    moment = _moment(text(header.exif.photo, 36867) or text(header.exif.image, 306))
+    moment = parse_moment(text(header.exif.photo, 36867) or text(header.exif.image, 306))
     if moment is None:
         return None
     digits = re.match(r"\d{1,6}", text(header.exif.photo, 37521))
@@ -168,7 +168,7 @@ def local_time(header: Header) -> datetime | None:
 
 def _time(header: Header) -> datetime | None:
     """When the frame was taken, UTC, where the file tells a zone or a satellite's time; else None."""
-    exposed = _moment(header.xmp.get("drone-dji:UTCAtExposure", ""))
+    exposed = parse_moment(header.xmp.get("drone-dji:UTCAtExposure", ""))
     if exposed is not None:
         return exposed.replace(tzinfo=UTC)
     satellites = _satellite_time(header.exif.gps)
@@ -177,11 +177,11 @@ def _time(header: Header) -> datetime | None:
     local = local_time(header)
     zone = text(header.exif.photo, 36881) or text(header.exif.photo, 36880)
     if local is not None and zone:
-        zoned = _moment(f"{local:%Y-%m-%d %H:%M:%S.%f}{zone}")
+        zoned = parse_moment(f"{local:%Y-%m-%d %H:%M:%S.%f}{zone}")
         if zoned is not None and zoned.tzinfo is not None:
             return zoned.astimezone(UTC)
     for name in ("xmp:CreateDate", "exif:DateTimeOriginal", "xmp:ModifyDate"):
-        written = _moment(header.xmp.get(name, ""))
+        written = parse_moment(header.xmp.get(name, ""))
         if written is not None and written.tzinfo is not None:
             return written.astimezone(UTC)
     return _flir_record(header).time
@@ -199,7 +199,7 @@ def _satellite_time(gps: Tags) -> datetime | None:
         return None
 
 
-def _moment(written: str) -> datetime | None:
+def parse_moment(written: str) -> datetime | None:
     """Parses `2025:01:17 11:14:15.25+08:00` and its variants; aware only where a zone is written."""
     found = _MOMENT.match(written.strip())
     if not found:
