@@ -77,7 +77,8 @@ def quadruped(species: Species, posture: Posture, size: float, rng: np.random.Ge
     lying = posture == "lying"
     back = species.shoulder * size
     centre = half * 1.05 if lying else back - half * 1.15
-    bend = rng.normal(0, 0.55 if lying else 0.22 if posture == "walking" else 0.32)
+    bend = float(rng.standard_t(4) * (0.5 if lying else 0.24 if posture == "walking" else 0.3))
+    bend = float(np.clip(bend, -1.3, 1.3))
 
     # The spine turns by `bend` radians from rump to shoulder.
     points: list[Vector] = []
@@ -133,18 +134,18 @@ def quadruped(species: Species, posture: Posture, size: float, rng: np.random.Ge
     build.add(root - neck * half * 0.4, nape, min(half * 0.75, thick * 1.45), thick, base)
 
     look = azimuth + rng.normal(0, 0.3)
-    dip = -0.75 if posture == "grazing" else rng.normal(-0.35, 0.15)
+    dip = rng.uniform(-1.35, -0.6) if posture == "grazing" else rng.normal(-0.5, 0.3)
     face = _v(np.cos(look) * np.cos(dip), np.sin(look) * np.cos(dip), np.sin(dip))
     muzzle = nape + face * species.head * size
     muzzle[2] = max(muzzle[2], 0.03)
     build.add(nape, nape + (muzzle - nape) * 0.5, thick * 0.85, thick * 0.8, 1.12)
     build.add(nape + (muzzle - nape) * 0.5, muzzle, thick * 0.78, thick * 0.45, 1.05)
     aside = _v(-np.sin(look), np.cos(look), 0.0)
-    ear = species.head * size * (1.0 if species.name == "hare" else 0.52)
+    ear = species.head * size * (1.0 if species.name == "hare" else 0.6)
     spread = 0.25 if species.name == "hare" else 0.9
     for side in (-1.0, 1.0):
         tip = nape + (aside * side * spread + _v(0, 0, 0.45) - face * (1 - spread)) * ear
-        build.add(nape + aside * side * thick * 0.5, tip, thick * 0.34, thick * 0.28, 0.95)
+        build.add(nape + aside * side * thick * 0.5, tip, species.head * size * 0.09, species.head * size * 0.1, 0.95)
     if rng.random() < species.antlers:
         beam = species.head * size * rng.uniform(0.7, 1.5)
         for side in (-1.0, 1.0):

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from nightherd.datasets.simulate.geometry import Raster
 from nightherd.datasets.simulate.noise import Fractal, Window, smoothstep
@@ -55,23 +56,35 @@ def _bare(rng: np.random.Generator, dead: bool = False) -> tuple[FloatArray, Flo
     return np.clip(alpha * 1.25, 0, 1), warmth
 
 
-def _crown(rng: np.random.Generator, lumps: int, gaps: float) -> tuple[FloatArray, FloatArray]:
-    """A leafy crown: clumps of leaves at several heights, lit from above, gaps between them."""
-    axis = (np.arange(SIZE) + 0.5 - SIZE / 2) / (SIZE / 2)
-    x, y = np.meshgrid(axis, axis)
-    top = np.full((SIZE, SIZE), -1.0, np.float32)
-    for _ in range(lumps):
-        r, a = 0.72 * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
-        radius = rng.uniform(0.14, 0.34)
-        d2 = ((x - r * np.cos(a)) ** 2 + (y - r * np.sin(a)) ** 2) / radius**2
-        lump = np.where(d2 < 1, np.sqrt(np.maximum(1 - d2, 0)) * radius * 2 + (1 - r), -1)
-        top = np.maximum(top, lump.astype(np.float32))
+def _crown(rng: np.random.Generator, lumps: int, spread: float) -> tuple[FloatArray, FloatArray]:
+    """A leafy crown: clumps of leaves at several heights over one another, ragged, with gaps between them."""
+    axis = ((np.arange(SIZE) + 0.5 - SIZE / 2) / (SIZE / 2)).astype(np.float32)
     window = Window(0, 0, SIZE, SIZE)
-    ragged = Fractal(rng, 22, 4, 0.7).window(window)
-    alpha = smoothstep(top * 2.2 + ragged * 0.55, gaps - 0.35, gaps + 0.35)
-    leaves = Fractal(rng, 9, 3, 0.8).window(window)
-    warmth = 1.4 * (top - 0.75) + 0.35 * leaves
-    return alpha, warmth.astype(np.float32)
+    ragged = Fractal(rng, 16, 4, 0.75).window(window)
+    top = np.full((SIZE, SIZE), -1.0, np.float32)
+    warmth = np.zeros((SIZE, SIZE), np.float32)
+    lobes = rng.normal(0, 0.09, 4)
+    for _ in range(lumps):
+        angle = rng.uniform(0, 2 * np.pi)
+        reach = 0.86 + float(sum(lobe * np.cos((k + 2) * angle + k) for k, lobe in enumerate(lobes)))
+        radius = float(rng.uniform(0.5, 1.0)) * spread
+        r = (reach - radius) * np.sqrt(rng.random())
+        cx, cy = r * np.cos(angle), r * np.sin(angle)
+        columns = np.flatnonzero(np.abs(axis - cx) < radius * 1.3)
+        rows = np.flatnonzero(np.abs(axis - cy) < radius * 1.3)
+        part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        d2 = (np.square(axis[columns] - cx)[None, :] + np.square(axis[rows] - cy)[:, None]) / radius**2
+        d2 = d2 * (1 + 0.35 * ragged[part])
+        dome = np.sqrt(np.maximum(1 - d2, 0)) * radius
+        height = np.where(d2 < 1, dome + 1.1 * (1 - r * r) + rng.normal(0, 0.14), -1).astype(np.float32)
+        heat = 2.2 * (dome / radius - 0.6) + 0.8 * (height - 0.9) + rng.normal(0, 0.45)
+        higher = height > top[part]
+        top[part] = np.where(higher, height, top[part])
+        warmth[part] = np.where(higher, heat, warmth[part])
+    leaves = Fractal(rng, 7, 3, 0.85).window(window)
+    alpha = smoothstep(top + 0.12 * ragged, 0.0, 0.25) * smoothstep(leaves + ragged, -2.9, -1.6)
+    soft: FloatArray = ndimage.gaussian_filter(alpha, 0.6)
+    return soft, (0.65 * warmth + 0.4 * leaves).astype(np.float32)
 
 
 def _conifer(rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
@@ -83,10 +96,10 @@ def _conifer(rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     boughs = int(rng.integers(9, 16))
     swirl = Fractal(rng, 40, 3).window(window) * 0.35
     spokes = np.cos(boughs * (angle + swirl)) + 0.6 * np.cos((2 * boughs + 1) * angle + 3 * radius)
-    reach = 0.7 + 0.14 * spokes + 0.08 * Fractal(rng, 16, 3, 0.7).window(window)
+    reach = 0.66 + 0.17 * spokes + 0.12 * Fractal(rng, 16, 4, 0.7).window(window)
     alpha = smoothstep((reach - radius).astype(np.float32), -0.06, 0.10)
     needles = Fractal(rng, 7, 3, 0.8).window(window)
-    warmth = 0.9 * (0.6 - radius) + 0.22 * spokes * radius + 0.3 * needles
+    warmth = 1.1 * (0.55 - radius) + 0.75 * spokes * np.minimum(radius * 1.6, 1) + 0.45 * needles
     return alpha, warmth.astype(np.float32)
 
 
@@ -101,9 +114,9 @@ def template(kind: str, variant: int) -> tuple[Image.Image, ...]:
     elif kind == "conifer":
         alpha, warmth = _conifer(rng)
     elif kind == "shrub":
-        alpha, warmth = _crown(rng, 9, 0.9)
+        alpha, warmth = _crown(rng, 26, 0.36)
     else:
-        alpha, warmth = _crown(rng, 34, 0.7)
+        alpha, warmth = _crown(rng, 110, 0.2)
     alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1] = 0, 0, 0, 0
     levels = np.clip(128 + 32 * warmth, 0, 255).astype(np.uint8)
     cover = np.clip(255 * alpha, 0, 255).astype(np.uint8)

@@ -82,6 +82,10 @@ def strew(
                 place = np.array([rng.uniform(x0, x1), rng.uniform(y0, y1)])
             else:
                 place = place + rng.normal(0, 2.2 if kind != "building" else 14.0, 2)
+            if kind == "building" and any(
+                np.hypot(place[0] - other.x, place[1] - other.y) < 14 for other in items if other.kind == kind
+            ):
+                continue
             items.append(_item(kind, float(place[0]), float(place[1]), sun, rng))
     return items
 
@@ -121,10 +125,14 @@ class Clutter:
         spread: K of a unit of warmth.
         sun: 0 to 1.
         azimuth: of the sun, degrees clockwise from the site's y axis.
+        base: °C that the warmth of roofs counts from.
     """
 
-    def __init__(self, items: list[Item], raster: Raster, spread: float, sun: float, azimuth: float) -> None:
+    def __init__(
+        self, items: list[Item], raster: Raster, spread: float, sun: float, azimuth: float, base: float
+    ) -> None:
         self.items = items
+        self.base = base
         self.raster = raster
         self.spread = spread
         self.sun = sun
@@ -151,8 +159,8 @@ class Clutter:
             away = -length * np.array([np.sin(self.azimuth), -np.cos(self.azimuth)])
             hull = np.concatenate([outline + share * away for share in (0.0, 0.34, 0.67, 1.0)])
             parts = [hull[i : i + 2 * len(outline)] for i in range(0, 3 * len(outline), len(outline))]
-            for part in parts[:1] if length < 2 else parts:
-                self._blend(ground, part, -1.4 * self.sun, 0.8, 0.55, hull_of=True)
+            whole = np.concatenate([parts[0], parts[-1]])
+            self._blend(ground, whole, -1.4 * self.sun, 0.8, 0.8, hull_of=True)
         value = item.warmth
         if item.kind == "building":
             self._roof(ground, item, outline, rng)
@@ -165,14 +173,19 @@ class Clutter:
         middle = outline.mean(axis=0)
         ends = ((outline[0] + outline[3]) / 2, (outline[1] + outline[2]) / 2)
         slope = rng.uniform(-0.8, 0.8)
-        self._blend(ground, np.array([outline[0], outline[1], ends[1], ends[0]]), item.warmth + slope, 0.5, 1.0)
-        self._blend(ground, np.array([outline[3], outline[2], ends[1], ends[0]]), item.warmth - slope, 0.5, 1.0)
+        base = self.base
+        self._blend(
+            ground, np.array([outline[0], outline[1], ends[1], ends[0]]), item.warmth + slope, 0.5, 1.0, opaque=base
+        )
+        self._blend(
+            ground, np.array([outline[3], outline[2], ends[1], ends[0]]), item.warmth - slope, 0.5, 1.0, opaque=base
+        )
         for _ in range(int(rng.integers(0, 7))):
             shares = rng.uniform(-0.8, 0.8, 2)
             place = middle + shares[0] * (outline[1] - outline[0]) / 2 + shares[1] * (outline[3] - outline[0]) / 2
             half = rng.uniform(0.15, 0.7) / self.raster.gsd
             square = place + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-            self._blend(ground, square, item.warmth + rng.normal(0, 2.5), 0.5, 1.0)
+            self._blend(ground, square, rng.normal(0, 1.5), 0.5, 1.0)
 
     def _blend(
         self,
@@ -183,6 +196,7 @@ class Clutter:
         strength: float,
         lit: bool = False,
         hull_of: bool = False,
+        opaque: float | None = None,
     ) -> None:
         """Adds `value` spreads inside an outline (pixels of the window), its edge blurred by `soft` pixels."""
         height, width = ground.shape
@@ -209,6 +223,8 @@ class Clutter:
             amount += (abs(value) * (0.2 + 0.6 * self.sun) * shade).astype(np.float32)
         a0, b0, a1, b1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
         part = np.s_[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0]
+        if opaque is not None:
+            ground[b0:b1, a0:a1] += alpha[part] * (np.float32(opaque) - ground[b0:b1, a0:a1])
         ground[b0:b1, a0:a1] += np.float32(self.spread * strength) * alpha[part] * amount[part]
 
 

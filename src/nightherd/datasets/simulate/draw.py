@@ -92,15 +92,16 @@ def draw_body(view: View, body: Capsules, warmth: float, limb: float = 0.25) -> 
         facing = np.sqrt(np.clip(1 - np.square(distance / (radius + np.float32(0.5))), 0, 1))
         value = np.float32(body.warmth[i]) * (np.float32(1 - limb) + np.float32(limb) * facing)
         part = np.s_[y0:y1, x0:x1]
-        heat[part] = heat[part] * (1 - inside) + value * inside
-        cover[part] = np.maximum(cover[part], inside)
+        # The warmest part wins where parts overlap, so that a chain of them shows no joints.
+        np.maximum(heat[part], value * inside, out=heat[part])
+        np.maximum(cover[part], inside, out=cover[part])
     return _reduce(left, top, w, h, cover, heat, warmth)
 
 
 def _reduce(left: int, top: int, w: int, h: int, cover: FloatArray, heat: FloatArray, scale: float) -> Sprite:
     k = OVERSAMPLING
     shares: FloatArray = cover.reshape(h, k, w, k).mean(axis=(1, 3))
-    sums = (heat * (cover > 0)).reshape(h, k, w, k).mean(axis=(1, 3))
+    sums = heat.reshape(h, k, w, k).mean(axis=(1, 3))
     warmth: FloatArray = np.divide(sums, shares, out=np.zeros_like(sums), where=shares > 1e-4)
     return Sprite(left, top, shares, (warmth * np.float32(scale)).astype(np.float32))
 

@@ -6,6 +6,7 @@ stands for most of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,9 +82,7 @@ def _walk(
             heading += rng.normal(0, 0.05)
             place = place + 0.05 * STEP * np.array([np.sin(heading), np.cos(heading)])
         if not lies and rng.random() < (0.08 if posture == "walking" else 0.03) * STEP:
-            posture = rng.choice(
-                np.array(["grazing", "standing", "walking", "alert"]), p=[0.45, 0.2, 0.27, 0.08]
-            ).item()
+            posture = _posture(rng)
     return track, headings, tuple(postures)
 
 
@@ -109,17 +108,16 @@ def _spaced(count: int, gap: float, rng: np.random.Generator) -> npt.NDArray[np.
 
 def herd(
     settings: HerdSettings,
-    extent: tuple[float, float, float, float],
+    spot: Callable[[np.random.Generator], npt.NDArray[np.float64]],
     seconds: float,
     first_id: int,
     rng: np.random.Generator,
 ) -> list[Individual]:
-    """All groups of one herd setting, somewhere in an extent (x0, y0, x1, y1 in metres)."""
+    """All groups of one herd setting, each about a place (2,) in metres that `spot` draws."""
     species = SPECIES[settings.species]
-    x0, y0, x1, y1 = extent
     members: list[Individual] = []
     for _ in range(settings.groups):
-        centre = np.array([rng.uniform(x0, x1), rng.uniform(y0, y1)])
+        centre = spot(rng)
         count = int(rng.integers(settings.size[0], settings.size[1] + 1))
         common = rng.uniform(0, 2 * np.pi)
         aligned = rng.uniform(0.2, 1.6)
@@ -147,27 +145,28 @@ def bystanders(
     category: str,
     count: int,
     warmth: float,
-    extent: tuple[float, float, float, float],
+    spot: Callable[[np.random.Generator], npt.NDArray[np.float64]],
     seconds: float,
     first_id: int,
     rng: np.random.Generator,
 ) -> list[Individual]:
-    """People, vehicles or bicycles, in groups, in an extent."""
-    x0, y0, x1, y1 = extent
+    """People, vehicles or bicycles, in groups, about places (2,) in metres that `spot` draws."""
     speed = {"person": 1.2, "bicycle": 3.5, "vehicle": 0.0}[category]
     gap = {"person": 1.5, "bicycle": 1.4, "vehicle": 3.2}[category]
     result: list[Individual] = []
     place, heading = np.zeros(2), 0.0
     steps = max(1, int(np.ceil(seconds / STEP)) + 1)
     for index in range(count):
-        if index == 0 or rng.random() < 0.45:
-            place = np.array([rng.uniform(x0, x1), rng.uniform(y0, y1)])
+        if index == 0 or rng.random() < (0.6 if category == "vehicle" else 0.45):
+            place = spot(rng)
             heading = float(rng.uniform(0, 2 * np.pi))
         else:
             aside = np.array([np.cos(heading), -np.sin(heading)])
             place = place + aside * gap * rng.uniform(0.9, 1.6) + rng.normal(0, 0.3, 2)
             if category != "vehicle":
                 heading += rng.normal(0, 0.9)
+        if category == "vehicle" and any(float(np.hypot(*(place - other.track[0]))) < 2.6 for other in result):
+            continue
         moves = speed * float(rng.random() < 0.5) * rng.uniform(0.5, 1.3)
         headings = heading + np.cumsum(rng.normal(0, 0.03, steps))
         stride = moves * STEP * np.stack([np.sin(headings), np.cos(headings)], axis=1)
@@ -175,7 +174,7 @@ def bystanders(
         posture: Posture = "walking" if moves else "lying" if rng.random() < 0.2 else "standing"
         result.append(
             Individual(
-                id=first_id + index,
+                id=first_id + len(result),
                 category=category,
                 species=category,
                 size=1.0,

@@ -115,7 +115,10 @@ class Fractal:
                 break
             amplitude = roughness**octave
             # A lattice that starts at the same corner at every octave would line up there; the odd factor breaks it.
-            self.parts.append((amplitude, Field(rng, max(1.0, length * (1 + 0.037 * octave)), stretch, angle)))
+            odd = max(1.0, length * (1 + 0.037 * octave))
+            # Grain of a few pixels shows no direction, and turned fields cost ten times as much.
+            turned = stretch if odd >= 3 * COARSE else 1.0
+            self.parts.append((amplitude, Field(rng, odd, turned, angle)))
             total += amplitude**2
         self.scale = 1.0 / np.sqrt(total)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
@@ -85,7 +86,8 @@ class Scene:
         corners = np.concatenate([self.view(shot).corners() for shot in shots])
         low, high = corners.min(axis=0), corners.max(axis=0)
         self.extent = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-        gsd = flight.height / self.focal
+        # Where the view is oblique its far part is coarser; a raster as fine as its middle serves both.
+        gsd = flight.height / self.focal / float(np.sin(np.radians(-min(shot.pitch for shot in shots))))
         self.raster = Raster(self.extent[0] - 8, self.extent[3] + 8, gsd)
         terrain, canopy = settings.terrain, settings.canopy
         azimuth = terrain.sun_azimuth - flight.bearing
@@ -97,7 +99,8 @@ class Scene:
             self.canopy = Canopy(canopy, trees, self.raster, terrain.sun, azimuth)
         scale = terrain.spread * settings.clutter.warmth
         self.clutter = Clutter(strew(settings.clutter, self.extent, terrain.sun, streams[2]), self.raster, scale,
-                               terrain.sun, azimuth)  # fmt: skip
+                               terrain.sun, azimuth, terrain.air)  # fmt: skip
+        self.taken = [(i.x, i.y, 0.6 * i.length + 1) for i in self.clutter.items if i.kind == "building"]
         self.azimuth = float(np.radians(azimuth))
         self.camera = Camera(camera, streams[3])
         self.individuals = self._populate(streams[4])
@@ -109,22 +112,35 @@ class Scene:
         """A shot through this scene's camera."""
         return View(shot, self.focal, self.settings.camera.width, self.settings.camera.height)
 
+    def _dry_spot(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+        """A place that some frame sees, not under water nor a building or vehicle where that can be had."""
+        place = np.zeros(2)
+        for _ in range(12):
+            view = self.view(self.shots[int(rng.integers(len(self.shots)))])
+            place = view.ground(rng.uniform(0, 1, (1, 2)) * (view.width, view.height))[0]
+            x, y = float(place[0]), float(place[1])
+            if not self.ground.is_water(x, y) and not any(np.hypot(x - a, y - b) < r for a, b, r in self.taken):
+                break
+        return place
+
     def _populate(self, rng: np.random.Generator) -> list[Individual]:
         seconds = max(shot.time for shot in self.shots) + 1
         members: list[Individual] = []
-        for settings in self.settings.herds:
-            members += herd(settings, self.extent, seconds, len(members) + 1, rng)
         clutter = self.settings.clutter
         x0, y0, x1, y1 = self.extent
         hectares = (x1 - x0) * (y1 - y0) / 1e4
         spread = self.settings.terrain.spread
         for category, rate, warmth in (
-            ("person", clutter.people, 5.0),
             ("vehicle", clutter.vehicles, 3.5),
+            ("person", clutter.people, 5.0),
             ("bicycle", clutter.bicycles, 4.0),
         ):
             count = int(rng.poisson(rate * hectares)) if rate else 0
-            members += bystanders(category, count, warmth * spread, self.extent, seconds, len(members) + 1, rng)
+            members += bystanders(category, count, warmth * spread, self._dry_spot, seconds, len(members) + 1, rng)
+            if category == "vehicle":
+                self.taken += [(float(m.track[0, 0]), float(m.track[0, 1]), 3.2) for m in members]
+        for settings in self.settings.herds:
+            members += herd(settings, self._dry_spot, seconds, len(members) + 1, rng)
         return members
 
     def _typical_ground(self) -> float:
@@ -139,14 +155,23 @@ class Scene:
         if self.canopy is None:
             return ground, None, None
         terrain, canopy = self.settings.terrain, self.settings.canopy
-        cover, warmth = self.canopy.window(window)
+        length = canopy.height * (1.8 - 1.2 * terrain.sun) / self.raster.gsd if terrain.sun > 0.1 else 0.0
+        # Crowns towards the sun shade what lies away from it; the window grows so that both are in it.
+        dx, dy = int(length * np.sin(self.azimuth)), int(-length * np.cos(self.azimuth))
+        left, top = max(-dx, 0), max(-dy, 0)
+        wide = Window(window.left - left, window.top - top, window.width + abs(dx), window.height + abs(dy))
+        all_cover, all_warmth = self.canopy.window(wide)
+        here = np.s_[top : top + window.height, left : left + window.width]
+        cover, warmth = all_cover[here], all_warmth[here]
         if terrain.sun > 0.1:
-            length = canopy.height * (1.8 - 1.2 * terrain.sun) / self.raster.gsd
-            dx, dy = int(length * np.sin(self.azimuth)), int(-length * np.cos(self.azimuth))
-            shade, _ = self.canopy.window(Window(window.left + dx, window.top + dy, window.width, window.height))
+            shade = all_cover[top + dy : top + dy + window.height, left + dx : left + dx + window.width]
             ground -= np.float32(1.7 * terrain.sun * terrain.spread) * ndimage.gaussian_filter(shade, 1.5, truncate=2.0)
         else:
-            shelter = np.asarray(Image.fromarray(cover).reduce(8).resize(cover.shape[::-1], Image.Resampling.BILINEAR))
+            shelter = np.asarray(
+                Image.fromarray(np.ascontiguousarray(cover))
+                .reduce(8)
+                .resize(cover.shape[::-1], Image.Resampling.BILINEAR)
+            )
             ground += np.float32(0.5 * terrain.spread) * shelter
         return ground, cover, warmth
 

@@ -141,11 +141,18 @@ class Ground:
                 # The two ruts of a vehicle track.
                 step = np.gradient(curve, axis=0)
                 normal = np.stack([-step[:, 1], step[:, 0]], axis=1) / np.hypot(step[:, 0], step[:, 1])[:, None]
-                paths += [Path(curve + side * 0.9 * normal, 0.5, offset, 0.25) for side in (-1, 1)]
+                paths += [Path(curve + side * 0.9 * normal, 0.5, offset, 0.12) for side in (-1, 1)]
             else:
                 width = float(np.exp(rng.uniform(np.log(0.35), np.log(4.5))))
-                paths.append(Path(curve, width, offset, float(rng.uniform(0.1, 0.4))))
+                paths.append(Path(curve, width, offset, float(rng.uniform(0.03, 0.2))))
         return paths
+
+    def is_water(self, x: float, y: float) -> bool:
+        """Whether a place of the site, metres, is under water."""
+        if self.settings.water <= 0:
+            return False
+        column, row = self.raster.pixels(np.array([[x, y]]))[0].astype(int)
+        return float(self.shore.window(Window(int(column), int(row), 1, 1))[0, 0]) > self.water_level
 
     def window(self, window: Window) -> FloatArray:
         """Temperature of a window of the raster, float32 (height, width), °C, without anything that stands on it."""
@@ -185,7 +192,7 @@ class Ground:
         x = self.raster.left + (window.left + np.arange(window.width) + 0.5) * self.raster.gsd - self.centre[0]
         y = self.raster.top - (window.top + np.arange(window.height) + 0.5) * self.raster.gsd - self.centre[1]
         level = level + (self.tilt[0] * x[None, :] + self.tilt[1] * y[:, None]).astype(np.float32)
-        level = self._drawn(level, window)
+        level = self._drawn(level, window, bands["tuft"][pad:-pad, pad:-pad])
         result: FloatArray = (np.float32(self.settings.air) + np.float32(self.settings.spread) * level).astype(
             np.float32
         )
@@ -220,7 +227,7 @@ class Ground:
         result: FloatArray = amplitude * np.sin(phase) * (1 + np.float32(0.3) * tuft)
         return result
 
-    def _drawn(self, level: FloatArray, window: Window) -> FloatArray:
+    def _drawn(self, level: FloatArray, window: Window, ragged: FloatArray) -> FloatArray:
         """Paths and water over the ground."""
         for path in self.paths:
             points = self.raster.pixels(path.points) - (window.left, window.top)
@@ -237,7 +244,8 @@ class Ground:
             mask = Image.new("L", (window.width, window.height))
             ImageDraw.Draw(mask).line([tuple(p) for p in points], fill=255, width=max(1, round(width)), joint="curve")
             soft = max(0.7, path.soft / self.raster.gsd)
-            alpha = ndimage.gaussian_filter(np.asarray(mask, np.float32) / 255, min(soft, 12), truncate=2.5)
+            alpha = ndimage.gaussian_filter(np.asarray(mask, np.float32) / np.float32(255), soft, truncate=2.5)
+            alpha = smoothstep(alpha + np.float32(0.22) * ragged * (alpha > 0.02), 0.15, 0.85)
             level = level * (1 - np.float32(0.6) * alpha) + np.float32(path.offset) * alpha
         if self.settings.water > 0:
             wet = smoothstep(self.shore.window(window), self.water_level, self.water_level + 0.05)

@@ -61,7 +61,8 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
     is_empty = rng.random() < base.empty
     urban = "asphalt" in region["covers"]
 
-    height, flight = _flight(base.flight, camera, species, rng)
+    people = rng.random() < (0.8 if urban else 0.3)
+    height, flight = _flight(base.flight, camera, species, 0.045 if people else 0.025, rng)
     gsd = height * camera.pixel_pitch * 1e-3 / camera.focal_length
     # Robust z of a body against the whole ground: 1.3 is barely there, 20 is a lamp on a lawn.
     contrast = _log_uniform(rng, 1.7, 14.0)
@@ -81,11 +82,10 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
             for name in species
         )
     wooded = rng.random() < 0.72
-    people = rng.random() < (0.8 if urban else 0.3)
     # `people` scenes hold some of each; numbers are per hectare of what a frame sees.
     crowd = {
         "people": rng.integers(0, 6) / area if people else 0.0,
-        "vehicles": rng.integers(0, 6 if urban else 3) / area if people else 0.0,
+        "vehicles": rng.integers(0, 7 if urban else 2) / area if people else 0.0,
         "bicycles": rng.integers(0, 4) / area if people else 0.0,
     }
 
@@ -103,7 +103,7 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
                 patch_size=_log_uniform(rng, 4, 40),
                 spread=spread,
                 relief=float(rng.choice([0.0, 0.2, 0.5, 1.0])),
-                texture=_log_uniform(rng, 0.35, 2.0),
+                texture=_log_uniform(rng, 0.3, 1.3),
                 paths=int(rng.choice([0, 0, 1, 2, 4])),
                 water=float(rng.uniform(0.03, 0.3)) if rng.random() < 0.15 else 0.0,
                 sun=sun,
@@ -135,7 +135,7 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
 
 
 def _flight(
-    base: FlightSettings, camera: CameraSettings, species: list[str], rng: np.random.Generator
+    base: FlightSettings, camera: CameraSettings, species: list[str], finest: float, rng: np.random.Generator
 ) -> tuple[float, FlightSettings]:
     """A height at which the first species' body is some 10 to 60 pixels (√area of its box), and a flight there."""
     body = SPECIES[species[0]]
@@ -143,7 +143,7 @@ def _flight(
     extent = 0.75 * (body.trunk + 0.6 * (body.neck + body.head))
     wanted = _log_uniform(rng, 11, 58)
     gsd = extent / wanted
-    gsd = float(np.clip(gsd, 0.025, 0.16))
+    gsd = float(np.clip(gsd, finest, 0.16))
     height = float(np.clip(gsd * camera.focal_length / camera.pixel_pitch * 1e3, 18, 170))
     moment = datetime(2024, 1, 1) + timedelta(minutes=int(rng.integers(0, 366 * 24 * 60)))
     flight = base.model_copy(
