@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from nightherd.cli.console import note, print_json
+from nightherd.cli.console import note, print_json, say
+
+if TYPE_CHECKING:
+    from nightherd.models import ModelCard
 
 
 def register(app: typer.Typer) -> None:
@@ -21,23 +26,32 @@ def register(app: typer.Typer) -> None:
             return
         if not cards:
             note("no model came with this installation; --model takes the path of a model file")
-            return
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(show_lines=True)
-        for title in ("model", "finds (threshold)", "trained on", "how good", "limits"):
-            table.add_column(title, overflow="fold")
         for card in cards:
-            default = "\ndefault" if card.name == DEFAULT_MODEL else ""
-            table.add_row(
-                f"{card.name}{default}\n{card.size / 1e6:.1f} MB\n{card.date}\n{card.licence}",
-                "\n".join(f"{name} ({card.thresholds.get(name, 0.5):.2f})" for name in card.classes),
-                "\n".join(f"{data.name}: {data.frames:,} frames, {data.licence}" for data in card.trained_on)
-                + f"\nfirst weights: {card.pretrained}",
-                "\n".join(
-                    f"{where}: " + ", ".join(f"{k} {v:.3g}" for k, v in m.items()) for where, m in card.metrics.items()
-                ),
-                "\n".join(card.limits),
-            )
-        Console().print(table, markup=False)
+            show(card, is_default=card.name == DEFAULT_MODEL)
+
+
+def show(card: ModelCard, is_default: bool) -> None:
+    """Prints one card as a small table, as wide as the terminal."""
+    title = f"{card.name}{' (default)' if is_default else ''}"
+    say(f"{title} · {card.size / 1e6:.1f} MB · {card.date} · {card.licence}")
+    row("", card.summary)
+    row("finds", ", ".join(f"{name} (from {card.thresholds[name]:.2f})" for name in card.classes))
+    for place, data in enumerate(card.trained_on):
+        row("" if place else "trained on", f"{data.name}: {data.frames:,} frames, {data.licence}")
+    row("first weights", card.pretrained)
+    for place, (where, values) in enumerate(card.metrics.items()):
+        figures = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+        row("" if place else "how good", f"{where}: {figures}")
+    for place, limit in enumerate(card.limits):
+        row("" if place else "limits", limit)
+    row("made with", card.command)
+    say("")
+
+
+def row(title: str, text: str) -> None:
+    """Prints one row of the table, wrapped."""
+    import shutil
+    import textwrap
+
+    width = max(60, min(120, shutil.get_terminal_size().columns))
+    say(textwrap.fill(text, width, initial_indent=f"  {title:<15}", subsequent_indent=" " * 17, break_on_hyphens=False))

@@ -114,7 +114,7 @@ def _read_info(text: bytes) -> ModelInfo:
         info = ModelInfo.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        if first["loc"] == ("format",):
+        if first["loc"] == ("format",) and first["type"] != "missing":
             raise ModelError(
                 f"is of model format {first['input']!r}, this Nightherd reads {FORMAT}; {EXPORT}, of the same version"
             ) from error

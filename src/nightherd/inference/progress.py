@@ -57,7 +57,7 @@ class Progress:
         self.done: dict[str, Detections | str] = {}
         header: dict[str, Any] = {"nightherd_progress": FORMAT, "fingerprint": fingerprint}
         first = (json.dumps(header, sort_keys=True, allow_nan=False) + "\n").encode()
-        length = None if force else self._read(json.loads(first))
+        length = None if force else self._read(first)
         if length is None:
             self.done.clear()
             write_bytes(self.path, first)
@@ -128,7 +128,7 @@ class Progress:
                 self._file.seek(start)
             raise write_error(error, self.path) from error
 
-    def _read(self, header: dict[str, Any]) -> int | None:
+    def _read(self, header: bytes) -> int | None:
         """Fills `done`; returns the length of what is whole, or None where there is nothing to go on with."""
         try:
             file = self.path.open("rb")
@@ -138,19 +138,17 @@ class Progress:
             raise ResultsError(f"cannot be read: {error.strerror or error}", self.path) from error
         with file:
             first = file.readline(MAX_LINE)
-            if not first.strip():
+            if not first.endswith(b"\n") and header.startswith(first):
                 return None
-            found = _json(first)
+            found, wanted = _json(first), _json(header)
             if not isinstance(found, dict) or found.get("nightherd_progress") != FORMAT:
-                if not first.endswith(b"\n") and first.startswith(b'{"fingerprint"'):
-                    return None
                 raise ResultsError(
                     "is not the record of a run of this version; choose another --out, or --force to overwrite it",
                     self.path,
                 )
-            if found != header:
+            if found != wanted:
                 raise ResultsError(
-                    f"belongs to a run with {_difference(found.get('fingerprint'), header['fingerprint'])}; "
+                    f"belongs to a run with {_difference(found.get('fingerprint'), wanted['fingerprint'])}; "
                     "choose another --out, or --force to begin anew",
                     self.path,
                 )
@@ -174,10 +172,11 @@ class Progress:
 
 
 def _detections(entry: dict[str, Any]) -> Detections:
-    scores = np.array(entry["scores"], np.float32)
+    with np.errstate(over="ignore"):
+        scores = np.array(entry["scores"], np.float32)
+        boxes = np.array(entry["boxes"], np.float32).reshape(-1, 4)
     labels = np.array(entry["labels"], np.int64)
     classes = tuple(str(name) for name in entry["classes"])
-    boxes = np.array(entry["boxes"], np.float32).reshape(-1, 4)
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
         raise ValueError("labels without a class")
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nightherd.errors import ModelError
-from nightherd.inference.model_file import EXPORT, MAX_BYTES, ModelInfo, check_model_file
+from nightherd.inference.model_file import EXPORT, FORMAT, MAX_BYTES, ModelInfo, check_model_file
 from nightherd.types import FloatArray, IntArray
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
@@ -73,13 +73,6 @@ class OnnxRuntime:
             raise ModelError(error.message, self.path) from error
         self.digest = hashlib.sha256(data).hexdigest()
         self._session = _session(data, self.path, threads)
-        self._check_signature()
-
-    def _check_signature(self) -> None:
-        inputs = [(i.name, i.type, len(i.shape)) for i in self._session.get_inputs()]
-        outputs = [(o.name, o.type) for o in self._session.get_outputs()]
-        if inputs != [INPUT] or outputs != list(OUTPUTS):
-            raise ModelError(f"its inputs or outputs are not those of model format 1; {EXPORT}", self.path)
 
     def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
         """Boxes (N, 4) xyxy in pixels of the input, scores (N,) and labels (N,), highest score first.
@@ -105,7 +98,7 @@ class OnnxRuntime:
 
 
 def _session(data: bytes, path: Path, threads: int | None) -> Any:
-    """An ONNX Runtime session that writes nothing to the terminal."""
+    """An ONNX Runtime session of the contract's inputs and outputs that writes nothing to the terminal."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
@@ -115,9 +108,14 @@ def _session(data: bytes, path: Path, threads: int | None) -> Any:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=False)
+        inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
+        outputs = [(o.name, o.type) for o in session.get_outputs()]
     except Exception as error:  # ONNX Runtime raises a dozen kinds, with no base but Exception
         raise ModelError(f"ONNX Runtime does not load it: {_first_line(error)}; {EXPORT}", path) from error
+    if inputs != [INPUT] or outputs != list(OUTPUTS):
+        raise ModelError(f"its inputs or outputs are not those of model format {FORMAT}; {EXPORT}", path)
+    return session
 
 
 def _first_line(error: Exception) -> str:

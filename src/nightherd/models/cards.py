@@ -66,8 +66,8 @@ class ModelCard(BaseModel):
 
     @model_validator(mode="after")
     def _thresholds_belong_to_classes(self) -> ModelCard:
-        if unknown := sorted(set(self.thresholds) - set(self.classes)):
-            raise ValueError(f"thresholds of unknown classes: {', '.join(unknown)}")
+        if differing := sorted(set(self.thresholds) ^ set(self.classes)):
+            raise ValueError(f"classes and thresholds differ in: {', '.join(differing)}")
         if any(not 0 <= threshold <= 1 for threshold in self.thresholds.values()):
             raise ValueError("a threshold lies outside 0 to 1")
         return self

@@ -27,7 +27,7 @@ def find_images(inputs: Sequence[Path], exclude: Path | None = None) -> tuple[li
     """The images that files and folders name, each once, in the order of their names; and how many were left out.
 
     In a folder (searched with its subfolders) that holds thermal images by DJI's names (`…_T.JPG`), the visual twins
-    (`_W`, `_V`, `_Z`, `_S`) are left out; so are hidden files and earlier results. An image that is named is taken.
+    (`_W`, `_V`, `_Z`…) are left out; so are hidden files and earlier results. An image that is named is taken.
 
     Args:
         inputs: image files and folders.
@@ -68,7 +68,7 @@ def _images_in(folder: Path, exclude: Path | None) -> tuple[list[Path], int]:
         ]
         images += [here / n for n in files if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
     thermal = {path.parent for path in images if re.search(r"_T$", path.stem, re.IGNORECASE)}
-    kept = [p for p in images if p.parent not in thermal or not re.search(r"_[WVZS]$", p.stem, re.IGNORECASE)]
+    kept = [p for p in images if p.parent not in thermal or not re.search(r"_[WVZDS]$", p.stem, re.IGNORECASE)]
     return kept, len(images) - len(kept)
 
 
