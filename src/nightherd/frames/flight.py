@@ -1,8 +1,8 @@
 """A flight folder as a drone leaves it: which files are thermal frames, which are their visual twins, what lies beside.
 
-Headers decide; pixels are looked at only where a camera says nothing about itself, and then of a few files a kind. The
-folder's own files count, and those of its DCF folders (`100MEDIA`, `101_0002`) where it has none; links that lead out
-are not followed.
+Headers decide; pixels are looked at only where a camera says nothing about itself, and then of a few files a kind.
+The folder's own files count, and those of its DCF folders (`100MEDIA`, `101_0002`) where it has none; links that
+lead out are not followed.
 """
 
 from __future__ import annotations

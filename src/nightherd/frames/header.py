@@ -24,6 +24,7 @@ Span = tuple[int, int]
 MAX_SEGMENTS = 4096
 MAX_METADATA_BYTES = 4 << 20
 
+_TAIL = 1 << 16
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _FLIR = b"FLIR\0"
@@ -108,6 +109,17 @@ def read_spans(path: Path, spans: tuple[Span, ...], skip: int = 0) -> bytes:
     except OSError as error:
         raise FrameError(f"cannot be read: {error.strerror or error}", path) from error
     return b"".join(parts)
+
+
+def is_cut_short(path: Path) -> bool:
+    """Whether a JPEG lacks its end mark, as one does whose copying was interrupted; cameras append up to 4 kB to it."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            return b"\xff\xd9" not in file.read(_TAIL)
+    except OSError:
+        return True
 
 
 def _jpeg(path: Path, file: BinaryIO) -> Header:

@@ -137,11 +137,18 @@ def _optics(header: Header, width: int, height: int) -> tuple[float | None, floa
     if focal_length is None and known is not None:
         focal_length = known.focal_length
     pitch = pixel_pitch_of(known, width, height) if known is not None else None
+    zoom = _within(number(header.exif.photo, 41988), 1, 100)
+    if pitch is not None and zoom is not None and not _has_raw(header):
+        pitch /= zoom  # The picture shows a part of the sensor, enlarged; a raw image never does.
     if pitch is None and focal_length and width and (view := _flir_record(header).field_of_view):
         pitch = 2e3 * focal_length * math.tan(math.radians(view) / 2) / width
     if pitch is None and focal_length and equivalent and width and height:
         pitch = equivalent_pitch(focal_length, equivalent, width, height)
     return focal_length, pitch
+
+
+def _has_raw(header: Header) -> bool:
+    return bool(header.flir) or (header.kind == "jpeg" and dji.find_raw(header) is not None)
 
 
 def _flir_record(header: Header) -> flir.FlirCamera:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nightherd.errors import FrameError
 from nightherd.frames import dji, flir
-from nightherd.frames.header import Header, read_header
+from nightherd.frames.header import Header, is_cut_short, read_header
 from nightherd.frames.images import read_picture
 from nightherd.frames.pose import camera_name, pose_of
 from nightherd.frames.tags import integer
@@ -58,7 +58,20 @@ class Reader:
 
 def _flir(header: Header, options: Options) -> Pixels:
     celsius, _ = flir.read_celsius(header)
-    return Pixels(celsius, "celsius", ("object temperature, by the emissivity, distance and air that the file states",))
+    notes = _cut_short(header)
+    return Pixels(
+        celsius,
+        "celsius",
+        (
+            *notes,
+            "object temperature, by the emissivity, distance and air that the file states",
+        ),
+    )
+
+
+def _cut_short(header: Header) -> tuple[str, ...]:
+    """Raw images come before the picture: a file cut short in the picture still holds all that is measured."""
+    return ("the picture is cut short, the raw image before it is whole",) if is_cut_short(header.path) else ()
 
 
 def _dji(header: Header, options: Options) -> Pixels:
@@ -66,15 +79,20 @@ def _dji(header: Header, options: Options) -> Pixels:
     if raw is None:
         raise FrameError("holds no DJI raw image; give --reader image to use its picture", header.path)
     counts = dji.read_counts(header, raw)
+    notes = _cut_short(header)
     if options.scale is not None:
         gain, offset = options.scale
         pixels = counts.astype(np.float32) * np.float32(gain) + np.float32(offset)
-        return Pixels(pixels, "celsius", (f"scaled by {gain:g} and {offset:+g} as given",))
+        return Pixels(pixels, "celsius", (*notes, f"scaled by {gain:g} and {offset:+g} as given"))
     celsius = dji.kelvin_scale(header, counts)
     if celsius is not None:
-        return Pixels(celsius, "celsius", ("apparent temperature, not corrected for emissivity, reflection and air",))
+        return Pixels(
+            celsius, "celsius", (*notes, "apparent temperature, not corrected for emissivity, reflection and air")
+        )
     model = header.model or "this camera"
-    return Pixels(counts.astype(np.float32), "counts", (f"only DJI's SDK knows the scale of {model}'s raw image",))
+    return Pixels(
+        counts.astype(np.float32), "counts", (*notes, f"only DJI's SDK knows the scale of {model}'s raw image")
+    )
 
 
 def _tiff(header: Header, options: Options) -> Pixels:

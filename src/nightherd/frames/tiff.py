@@ -116,6 +116,8 @@ def _decode(path: Path) -> tuple[np.ndarray[tuple[int, ...], np.dtype[Any]], tup
                 )
             _refuse_bomb(file, page, path)
             values = np.asarray(page.asarray(maxworkers=1))
+            if int(page.photometric) == 0 and values.dtype.kind == "u":
+                values = np.iinfo(values.dtype).max - values  # MinIsWhite: 0 is shown white.
             pages = 2 if len(file.pages) > 1 else 1
     except FrameError:
         raise
