@@ -69,6 +69,8 @@ def run(arguments: list[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 0
+    if result == 130:  # what typer makes of Ctrl-C
+        note("interrupted; run the same command again to go on")
     return result if isinstance(result, int) else 0
 
 

@@ -25,13 +25,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class FrameRow:
-    """One frame in the strip and the table; `status` is `surveyed`, `no position` or `failed`."""
+    """One frame in the strip and the table.
+
+    `status` is `surveyed`, `no position` or `failed`; `clock` is the camera's own time, without a zone.
+    """
 
     name: str
     status: str
     reason: str = ""
     detections: int = 0
     time: datetime | None = None
+    clock: datetime | None = None
     lon: float | None = None
     lat: float | None = None
     height: float | None = None
@@ -117,12 +121,14 @@ class SurveyContent:
         footprints: rings (M, 2) of longitude and latitude.
         marks: detections with a position.
         unplaced: detections without one.
+        left_out: files of the folder that are not frames of the flight, and why.
         area: square metres covered, ground seen twice counted once; None where nothing has a position.
         times_seen: how often the covered ground was seen on average.
         thumbnails: grouped by class, highest score first.
         shown: a few whole frames.
         warnings: what a reader must know before using the numbers, one sentence each.
         truth: true individuals of a simulated flight by label, else None.
+        truth_visible: those of them that at least one frame shows.
         model, model_summary, model_limits: from the model and its card.
         settings: name and value of each, in order.
         versions: package and version.
@@ -137,12 +143,14 @@ class SurveyContent:
     footprints: Sequence[Array]
     marks: Sequence[Mark]
     unplaced: int = 0
+    left_out: Sequence[tuple[str, str]] = ()
     area: float | None = None
     times_seen: float | None = None
     thumbnails: Sequence[Thumbnail] = ()
     shown: Sequence[ShownFrame] = ()
     warnings: Sequence[str] = ()
     truth: Mapping[str, int] | None = None
+    truth_visible: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
     model_summary: str = ""
     model_limits: Sequence[str] = ()

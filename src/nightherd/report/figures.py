@@ -54,9 +54,12 @@ def draw_map(
     with matplotlib.rc_context(_STYLE):
         low, high = _frame_of(points, stretch)
         aspect = (high[1] - low[1]) / ((high[0] - low[0]) * stretch)
-        figure = Figure(figsize=(9.0, min(max(9.0 * aspect, 3.6), 9.5) + 0.9))
+        width = min(7.9, 8.5 / aspect)
+        height = width * aspect
+        figure = Figure(figsize=(9.0, height + 0.95))
         FigureCanvasSVG(figure)
-        axes = figure.add_axes((0.1, 0.13, 0.88, 0.85))
+        left, bottom = 0.95 + (7.9 - width) / 2, 0.8
+        axes = figure.add_axes((left / 9.0, bottom / (height + 0.95), width / 9.0, height / (height + 0.95)))
         axes.set_facecolor("#fbfbf9")
         axes.set_xlim(low[0], high[0])
         axes.set_ylim(low[1], high[1])
@@ -85,7 +88,10 @@ def draw_strip(frames: Sequence[FrameRow]) -> str:
         FigureCanvasSVG(figure)
         axes = figure.add_axes((0.06, 0.25, 0.93, 0.68))
         edges = np.arange(len(frames) + 1) + 0.5
-        axes.stairs(counts, edges, fill=True, color="#3f6c8f", linewidth=0)
+        if len(frames) <= 150:
+            axes.bar(number, counts, width=0.86, color="#3f6c8f")
+        else:
+            axes.stairs(counts, edges, fill=True, color="#3f6c8f", linewidth=0)
         ceiling = max(1.0, float(counts.max())) * 1.15
         for status, marker, colour in (("failed", "x", "#b00020"), ("no position", ".", "#777777")):
             at = number[[frame.status == status for frame in frames]]
@@ -104,7 +110,7 @@ def draw_strip(frames: Sequence[FrameRow]) -> str:
 
 
 def _frame_of(points: Array, stretch: float) -> tuple[Array, Array]:
-    """Corners of the map: the points with a margin, never narrower than 30 m nor flatter than 1 : 2.6."""
+    """Corners of the map: the points with a margin, never narrower than 30 m nor longer than 2.6 times its width."""
     low, high = points.min(axis=0), points.max(axis=0)
     middle, half = (low + high) / 2, (high - low) / 2 * 1.07
     metres = half * np.array([stretch, 1.0]) * _METRES_A_DEGREE
@@ -188,7 +194,7 @@ def _draw_marks(axes: Any, labels: Sequence[str], marks: Sequence[Mark]) -> list
 
 def _draw_furniture(axes: Any, low: Array, high: Array, stretch: float) -> None:
     width, height = high - low
-    bar, metres = scale_bar(width * stretch * _METRES_A_DEGREE / 1000, 600)
+    bar, metres = scale_bar(width * stretch * _METRES_A_DEGREE / 1000, 750)
     if bar and metres:
         x, y = low[0] + 0.03 * width, low[1] + 0.045 * height
         axes.plot([x, x + bar / 1000 * width], [y, y], color="#222222", linewidth=3, solid_capstyle="butt", zorder=7)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
 import jinja2
+from markupsafe import Markup, escape
 
-from nightherd.report.content import SurveyContent, colours
+from nightherd.report.content import FrameRow, SurveyContent, colours
 from nightherd.report.figures import draw_map, draw_strip
 
 MAX_FRAME_ROWS = 400
@@ -39,12 +42,13 @@ def render_survey(content: SurveyContent) -> str:
             colours=colours(labels),
             map=draw_map(labels, content.frames, content.footprints, content.marks),
             strip=draw_strip(content.frames),
+            headline=[row for row in content.classes if row.detections or row.label == labels[0]],
             failed=failed,
             unplaced=unplaced,
             shown_by_label=shown_by_label,
             max_rows=MAX_FRAME_ROWS,
             max_failures=MAX_FAILURES,
-            times=[frame.time for frame in content.frames if frame.time],
+            when=taken(content.frames),
             heights=[frame.height for frame in content.frames if frame.height is not None],
             resolutions=[f.ground_sample_distance for f in content.frames if f.ground_sample_distance],
         )
@@ -60,9 +64,21 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        plural=plural, number=number, degrees=degrees, moment=moment, span=span, area=area, metres=metres
+        breakable=breakable,
+        plural=plural,
+        number=number,
+        degrees=degrees,
+        moment=moment,
+        span=span,
+        area=area,
+        metres=metres,
     )
     return environment
+
+
+def breakable(name: str) -> Markup:
+    """A file name, escaped, that may break after underscores and slashes."""
+    return Markup(re.sub(r"([_/])", r"\1<wbr>", str(escape(name))))
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
@@ -87,9 +103,26 @@ def degrees(lat: float | None, lon: float | None) -> str:
     return f"{abs(lat):.5f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.5f}° {'E' if lon >= 0 else 'W'}"
 
 
+def taken(frames: Sequence[FrameRow]) -> str:
+    """When the flight was flown, in UTC where the files tell it, else by the camera's clock."""
+    for zone, times in (
+        ("UTC", [frame.time.astimezone(UTC) for frame in frames if frame.time]),
+        ("by the camera's clock", [frame.clock for frame in frames if frame.clock]),
+    ):
+        if times:
+            first, last = min(times), max(times)
+            until = "" if f"{first:%Y%m%d%H%M}" == f"{last:%Y%m%d%H%M}" else f" to {last:%H:%M}"
+            if first.date() != last.date():
+                until = f" to {last:%Y-%m-%d %H:%M}"
+            return f"{first:%Y-%m-%d, %H:%M}{until} {zone}"
+    return ""
+
+
 def moment(time: datetime | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """A time in UTC, or a dash."""
-    return "–" if time is None else time.astimezone(UTC).strftime(form)
+    """A time, in UTC where its zone is known, or a dash."""
+    if time is None:
+        return "–"
+    return (time.astimezone(UTC) if time.tzinfo else time).strftime(form)
 
 
 def span(values: list[float], digits: int = 0) -> str:

@@ -23,12 +23,13 @@ SHOWN_WIDTH = 960
 _NICE = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def to_grey(pixels: FloatArray, low: float = 0.5, high: float = 99.8) -> npt.NDArray[np.uint8]:
+def to_grey(pixels: FloatArray, low: float = 0.5, high: float = 99.8, gamma: float = 1.0) -> npt.NDArray[np.uint8]:
     """Pixels of any unit as grey, warm is bright.
 
     Args:
         pixels: (H, W), NaN where there is no value (drawn black).
         low, high: percentiles that become black and white.
+        gamma: exponent of the brightness; below 1 opens the shadows.
 
     Returns:
         uint8 (H, W).
@@ -40,7 +41,7 @@ def to_grey(pixels: FloatArray, low: float = 0.5, high: float = 99.8) -> npt.NDA
     if top <= bottom:
         bottom, top = float(finite.min()), float(finite.max())
     scaled = np.clip((pixels - bottom) / max(top - bottom, 1e-9), 0, 1)
-    return (np.where(np.isfinite(pixels), scaled, 0) * 255).astype(np.uint8)
+    return (np.where(np.isfinite(pixels), scaled, 0) ** gamma * 255).astype(np.uint8)
 
 
 def thumbnail(pixels: FloatArray, box: Box, label: str, score: float, metres_per_pixel: float | None) -> Picture:
@@ -81,7 +82,7 @@ def whole_frame(pixels: FloatArray, found: Sequence[tuple[Box, str, float]], met
     Returns:
         A picture at most `SHOWN_WIDTH` wide.
     """
-    image = Image.fromarray(to_grey(pixels))
+    image = Image.fromarray(to_grey(pixels, gamma=0.75))
     ratio = min(1.0, SHOWN_WIDTH / image.width)
     picture = image
     if ratio < 1:

@@ -99,7 +99,7 @@ def place(pose: Pose | None, columns: int, rows: int) -> Placement:
     if not (abs(pose.lat) <= 90 and abs(pose.lon) <= 180):
         raise PoseError(f"its GPS position cannot be: longitude {pose.lon}, latitude {pose.lat}")
     if pose.height is None:
-        raise PoseError("no height above ground")
+        raise PoseError("no height above ground in the file; give it with --height")
     if not (0 < pose.height < 10_000):
         raise PoseError(f"its height above ground cannot be: {pose.height:g} m")
     if not pose.focal_length or not pose.pixel_pitch:

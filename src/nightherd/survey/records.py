@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class SurveyedFrame:
         status: `surveyed`, `no position` (searched but not on the map) or `failed` (not searched).
         reason: why it failed or has no position; empty where it was surveyed.
         columns, rows: pixels; 0 where it failed.
+        clock: when it was taken by the camera's own clock, without a zone.
         pose: as read from the file.
         placement: the camera over the ground, None where there is no position.
         detections: boxes in pixels of the frame, highest score first.
@@ -43,6 +45,7 @@ class SurveyedFrame:
     reason: str = ""
     columns: int = 0
     rows: int = 0
+    clock: datetime | None = None
     pose: Pose | None = None
     placement: Placement | None = None
     detections: Detections = field(default_factory=Detections)
@@ -68,7 +71,9 @@ def surveyed_frame(
     unit: str = "",
     camera: str | None = None,
     notes: Sequence[str] = (),
+    clock: datetime | None = None,
     sigma: PoseSigma | None = None,
+    yaw_offset: float = 0.0,
 ) -> SurveyedFrame:
     """Places what was found in a frame on the ground, as far as its pose allows.
 
@@ -78,7 +83,9 @@ def surveyed_frame(
         pose: as read from the file.
         detections: found in the frame.
         unit, camera, notes: as in `Frame`.
+        clock: when it was taken by the camera's own clock, without a zone.
         sigma: one sigma of the pose; None takes the defaults.
+        yaw_offset: degrees clockwise to add to the recorded yaw, where it is known to be off.
 
     Returns:
         The record, with status `no position` where the pose does not suffice.
@@ -86,6 +93,8 @@ def surveyed_frame(
     placement, outline, status, reason = None, None, SURVEYED, ""
     try:
         placement = place(pose, columns, rows)
+        if yaw_offset and placement.is_yaw_known:
+            placement = replace(placement, view=replace(placement.view, yaw=placement.view.yaw + yaw_offset))
         on_ground = georeference(placement, detections.boxes, sigma)
         outline = footprint_lonlat(placement)
     except PoseError as error:
@@ -98,6 +107,7 @@ def surveyed_frame(
         reason=reason,
         columns=columns,
         rows=rows,
+        clock=clock,
         pose=pose,
         placement=placement,
         detections=detections,

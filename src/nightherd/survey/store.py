@@ -29,9 +29,9 @@ LAYERS = ("detections", "footprints", "frames")
 
 _FRAME_TYPES = {
     "frame": "str", "status": "str", "reason": "str", "detections": "int32", "time_utc": "datetime64[ms, UTC]",
-    "height_m": "float64", "yaw_deg": "float64", "pitch_deg": "float64", "roll_deg": "float64",
-    "ground_sample_distance_m": "float64", "columns": "int32", "rows": "int32", "unit": "str", "camera": "str",
-    "notes": "str",
+    "camera_clock": "str", "height_m": "float64", "yaw_deg": "float64", "yaw_used_deg": "float64",
+    "pitch_deg": "float64", "roll_deg": "float64", "ground_sample_distance_m": "float64", "columns": "int32",
+    "rows": "int32", "unit": "str", "camera": "str", "notes": "str",
 }  # fmt: skip
 _FOOTPRINT_TYPES = {"frame": "str", "detections": "int32", "area_m2": "float64"}
 _DETECTION_TYPES = {
@@ -104,8 +104,10 @@ def _frames(frames: Sequence[SurveyedFrame]) -> geopandas.GeoDataFrame:
                 "reason": frame.reason or None,
                 "detections": len(frame.detections),
                 "time_utc": pose.time if pose else None,
+                "camera_clock": frame.clock.isoformat(" ", "seconds") if frame.clock else None,
                 "height_m": pose.height if pose else None,
                 "yaw_deg": pose.yaw if pose else None,
+                "yaw_used_deg": _yaw_used(frame),
                 "pitch_deg": pose.pitch if pose else None,
                 "roll_deg": pose.roll if pose else None,
                 "ground_sample_distance_m": frame.placement.view.ground_sample_distance if frame.placement else None,
@@ -118,6 +120,13 @@ def _frames(frames: Sequence[SurveyedFrame]) -> geopandas.GeoDataFrame:
         )
         points.append(shapely.Point(pose.lon, pose.lat) if pose and known else None)
     return _table(rows, _FRAME_TYPES, points)
+
+
+def _yaw_used(frame: SurveyedFrame) -> float | None:
+    """The heading that placed the frame, -180 to 180 degrees."""
+    if frame.placement is None or not frame.placement.is_yaw_known:
+        return None
+    return round((frame.placement.view.yaw + 180) % 360 - 180, 2)
 
 
 def _footprints(frames: Sequence[SurveyedFrame]) -> geopandas.GeoDataFrame:

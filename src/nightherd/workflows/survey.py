@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from nightherd.errors import FrameError, ModelError, PoseError, ResultsError
 from nightherd.files import write_json, write_text
 from nightherd.inference.progress import Progress
 from nightherd.survey.georeference import PoseSigma
+from nightherd.survey.heading import HeadingCheck
 from nightherd.survey.records import (
     FAILED,
     SurveyedFrame,
@@ -30,7 +31,9 @@ from nightherd.survey.records import (
 from nightherd.types import Detections
 from nightherd.workflows.survey_inputs import (
     Detector,
+    flight_heading,
     flight_truth,
+    frame_clock,
     frame_name,
     load_detector,
     read_ahead,
@@ -38,6 +41,7 @@ from nightherd.workflows.survey_inputs import (
     read_summary,
     require_positions,
     run_fingerprint,
+    with_height,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +54,9 @@ INDIVIDUALS_NOTE = (
     "'detections' counts every box in every frame; overlapping frames show the same animal several times. "
     "Individuals are not yet told apart, so 'animals' and 'estimates' are empty."
 )
+
+MAX_LEFT_OUT = 1000
+"""Most files that `summary.json` names as left out."""
 
 Track = Callable[..., Iterable[Any]]
 
@@ -102,6 +109,7 @@ def run_survey(
     out: Path | None = None,
     threshold: float | None = None,
     camera: str | None = None,
+    height: float | None = None,
     force: bool = False,
     track: Track = no_track,
     note: Callable[[str], None] = lambda _: None,
@@ -117,6 +125,7 @@ def run_survey(
         out: folder of the results; None takes ./nightherd-results/<name of the flight>.
         threshold: score from which a detection counts, for every class; None takes the model's own.
         camera: which thermal camera, where the folder holds frames of several.
+        height: metres above ground, for frames that do not say it.
         force: begin anew and overwrite what the folder of results holds.
         track: shows progress, called as track(items, description, total).
         note: told one line about the flight, and one of each frame that fails.
@@ -139,7 +148,7 @@ def run_survey(
     folder = Path(out) if out is not None else Path(RESULTS_FOLDER) / source.name
     detector = detector or load_detector(model, threshold)
     sigma = sigma or PoseSigma()
-    fingerprint = run_fingerprint(source, detector, sigma)
+    fingerprint = run_fingerprint(source, detector, sigma, height)
     finished = _finished(folder, fingerprint, force)
     if finished is not None:
         return SurveyResult(folder, finished, was_finished=True)
@@ -148,9 +157,22 @@ def run_survey(
     with Progress(folder / PROGRESS, fingerprint, force=force) as progress:
         if force:
             (folder / SUMMARY).unlink(missing_ok=True)
-        frames = list(_survey_frames(source, detector, progress, sigma, track, note, watch))
+        started_heading = time.perf_counter()
+        heading = flight_heading(source.frames, height)
+        watch.add("heading", started_heading)
+        sigma, yaw_offset = apply_heading(sigma, heading)
+        frames = list(_survey_frames(source, detector, progress, sigma, height, yaw_offset, track, note, watch))
     _require_success(source, frames)
-    return _write(source, folder, frames, detector, sigma, fingerprint, command, track, watch, started)
+    return _write(source, folder, frames, detector, sigma, heading, fingerprint, command, track, watch, started)
+
+
+def apply_heading(sigma: PoseSigma, heading: HeadingCheck | None) -> tuple[PoseSigma, float]:
+    """One sigma of the poses and the degrees to add to the recorded yaw, in the light of what the pictures say."""
+    if heading is None or heading.agrees:
+        return sigma, 0.0
+    if heading.corrects:
+        return sigma, heading.offset
+    return replace(sigma, yaw=max(sigma.yaw, heading.sigma)), 0.0
 
 
 def _finished(folder: Path, fingerprint: Mapping[str, Any], force: bool) -> dict[str, Any] | None:
@@ -179,6 +201,8 @@ def _survey_frames(
     detector: Detector,
     progress: Progress,
     sigma: PoseSigma,
+    height: float | None,
+    yaw_offset: float,
     track: Track,
     note: Callable[[str], None],
     watch: Stopwatch,
@@ -212,12 +236,14 @@ def _survey_frames(
             name,
             frame.width,
             frame.height,
-            frame.pose,
+            with_height(frame.pose, height),
             found,
             unit=frame.unit,
             camera=frame.camera,
             notes=frame.notes,
+            clock=frame_clock(path),
             sigma=sigma,
+            yaw_offset=yaw_offset,
         )
         watch.add("georeference", started)
         yield record
@@ -244,6 +270,7 @@ def _write(
     frames: Sequence[SurveyedFrame],
     detector: Detector,
     sigma: PoseSigma,
+    heading: HeadingCheck | None,
     fingerprint: Mapping[str, Any],
     command: str,
     track: Track,
@@ -251,16 +278,18 @@ def _write(
     began: float,
 ) -> SurveyResult:
     """Writes the store, the report and, last, the summary that marks the work as done."""
+    started = time.perf_counter()
     from nightherd.report.page import render_survey
     from nightherd.survey.store import write_survey
     from nightherd.workflows.survey_report import report_content
 
+    watch.add("start", started)
     started = time.perf_counter()
     write_survey(folder / STORE, frames)
     watch.add("store", started)
     started = time.perf_counter()
     truth = flight_truth(source.folder)
-    content = report_content(source, frames, detector, sigma, truth, command, datetime.now(UTC), track)
+    content = report_content(source, frames, detector, sigma, heading, truth, command, datetime.now(UTC), track)
     write_text(folder / REPORT, render_survey(content))
     watch.add("report", started)
     by_label = count_by_label(frames)
@@ -270,6 +299,7 @@ def _write(
         "frames": len(frames),
         "frames_failed": sum(frame.status == FAILED for frame in frames),
         "failures": {frame.name: frame.reason for frame in frames if frame.status == FAILED},
+        "files_left_out": {path.name: reason for path, reason in source.skipped[:MAX_LEFT_OUT]},
         "detections": sum(by_label.values()),
         "detections_by_label": by_label,
         "detections_without_position": count_unplaced(frames),
@@ -277,7 +307,8 @@ def _write(
         "animals": {},
         "estimates": [],
         "note": INDIVIDUALS_NOTE,
-        **({} if truth is None else {"truth": truth}),
+        **({"truth": dict(truth.individuals), "truth_visible": dict(truth.visible)} if truth else {}),
+        "heading": heading and {**asdict(heading), "agrees": heading.agrees, "corrected": heading.corrects},
         "warnings": list(content.warnings),
         "model": detector.name,
         "thresholds": dict(detector.thresholds),

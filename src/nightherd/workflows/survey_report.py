@@ -20,13 +20,14 @@ from nightherd.models import model_card
 from nightherd.report.content import Box, ClassRow, FrameRow, Mark, ShownFrame, SurveyContent, Thumbnail
 from nightherd.report.pictures import thumbnail, whole_frame
 from nightherd.survey.georeference import PoseSigma, covered_area
+from nightherd.survey.heading import HeadingCheck
 from nightherd.survey.records import FAILED, SurveyedFrame, count_unplaced
 from nightherd.types import Detections
 
 if TYPE_CHECKING:
     from nightherd.frames.flight import Flight
     from nightherd.workflows.survey import SurveyResult, Track
-    from nightherd.workflows.survey_inputs import Detector
+    from nightherd.workflows.survey_inputs import Detector, FlightTruth
 
 MAX_THUMBNAILS = 200
 MAX_SHOWN = 6
@@ -37,7 +38,8 @@ def report_content(
     frames: Sequence[SurveyedFrame],
     detector: Detector,
     sigma: PoseSigma,
-    truth: Mapping[str, int] | None,
+    heading: HeadingCheck | None,
+    truth: FlightTruth | None,
     command: str,
     made: datetime,
     track: Track,
@@ -49,7 +51,8 @@ def report_content(
         frames: its records, in order.
         detector: what searched them.
         sigma: one sigma of the poses.
-        truth: true individuals of a simulated flight.
+        heading: what the pictures say about the recorded heading.
+        truth: what was truly there in a simulated flight.
         command: the command line.
         made: when, UTC.
         track: shows progress.
@@ -70,26 +73,45 @@ def report_content(
         times_seen=sum(covered_area([ring]) for ring in rings) / area if area else None,
         thumbnails=thumbnails,
         shown=shown,
-        warnings=survey_warnings(frames),
-        truth=truth,
+        warnings=survey_warnings(frames, heading),
+        truth=truth.individuals if truth else None,
+        truth_visible=truth.visible if truth else {},
         model=detector.name,
         model_summary=card.summary if card else "",
         model_limits=card.limits if card else (),
-        settings=_settings(detector, sigma, frames),
+        left_out=[(path.name, reason) for path, reason in source.skipped],
+        settings=_settings(detector, sigma, heading, frames),
         versions=_versions(),
         command=command,
         made=made,
     )
 
 
-def survey_warnings(frames: Sequence[SurveyedFrame]) -> list[str]:
+def survey_warnings(frames: Sequence[SurveyedFrame], heading: HeadingCheck | None) -> list[str]:
     """What a reader must know before using the numbers, one sentence each."""
     warnings = []
+    if heading is not None and not heading.agrees:
+        off = f"The heading that the files record is {abs(heading.offset):.0f}° off"
+        if heading.corrects:
+            warnings.append(
+                f"{off}: neighbouring frames show that the images point {abs(heading.offset):.0f}° further "
+                f"{'clockwise' if heading.offset > 0 else 'anticlockwise'} ({heading.pairs} pairs of frames agree "
+                f"within {max(1.0, heading.spread):.0f}°). The map uses the corrected heading."
+            )
+        else:
+            warnings.append(
+                f"{off} or more in some frames, and not by one angle throughout ({heading.pairs} pairs of frames "
+                "compared). Positions away from the point below the drone are unreliable; their stated error allows "
+                "for it."
+            )
+    searched = [frame for frame in frames if frame.status != FAILED]
     unplaced = count_unplaced(frames)
-    if unplaced:
+    if not any(frame.placement for frame in searched):
+        why = Counter(frame.reason for frame in searched).most_common(1)[0][0]
+        warnings.append(f"No frame could be placed on the ground, so there are no positions, sizes or areas: {why}.")
+    elif unplaced:
         total = sum(len(frame.detections) for frame in frames)
         warnings.append(f"{unplaced:,} of {total:,} detections have no position on the ground and are not on the map.")
-    searched = [frame for frame in frames if frame.status != FAILED]
     blind = sum(frame.placement is not None and not frame.placement.is_yaw_known for frame in searched)
     if blind:
         warnings.append(
@@ -107,6 +129,7 @@ def _frame_row(frame: SurveyedFrame) -> FrameRow:
         reason=frame.reason,
         detections=len(frame.detections),
         time=pose.time if pose else None,
+        clock=frame.clock,
         lon=pose.lon if pose else None,
         lat=pose.lat if pose else None,
         height=pose.height if pose else None,
@@ -198,7 +221,8 @@ def _pictures(
 
 
 def _path_of(source: Flight, name: str) -> Path:
-    return source.folder / name
+    path: Path = source.folder / name
+    return path
 
 
 def _box(detections: Detections, i: int) -> Box:
@@ -233,7 +257,17 @@ def _shown(pixels: Any, record: SurveyedFrame) -> ShownFrame:
     return ShownFrame(whole_frame(pixels, found, scale), record.name, len(record.detections))
 
 
-def _settings(detector: Detector, sigma: PoseSigma, frames: Sequence[SurveyedFrame]) -> dict[str, str]:
+def _heading_setting(heading: HeadingCheck | None) -> str:
+    recorded = "of the gimbal as the files record it, else of the aircraft"
+    if heading is None:
+        return f"{recorded}; not checked: too few neighbouring frames could be registered with each other"
+    found = f"{heading.pairs} pairs of neighbouring frames differ from it by {heading.offset:+.1f}° (median)"
+    return f"{recorded}; {found}{', corrected by that' if heading.corrects else ''}"
+
+
+def _settings(
+    detector: Detector, sigma: PoseSigma, heading: HeadingCheck | None, frames: Sequence[SurveyedFrame]
+) -> dict[str, str]:
     searched = [frame for frame in frames if frame.status != FAILED]
     cameras = Counter(frame.camera or "unknown" for frame in searched)
     units = Counter(frame.unit for frame in searched)
@@ -247,7 +281,7 @@ def _settings(detector: Detector, sigma: PoseSigma, frames: Sequence[SurveyedFra
             f"position {sigma.position:g} m, height {sigma.height:g} m, heading {sigma.yaw:g}°, "
             f"pitch {sigma.pitch:g}°, roll {sigma.roll:g}°, animal within its box a quarter of each side"
         ),
-        "heading": "of the gimbal as the file records it, else of the aircraft",
+        "heading": _heading_setting(heading),
     }
     if notes:
         settings["notes on reading"] = "; ".join(f"{text} ({n})" for text, n in notes.most_common(12))
