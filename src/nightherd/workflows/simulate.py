@@ -32,6 +32,8 @@ HIDDEN = 0.2
 """Boxes of which less than this share can be seen are regions to ignore, for no one could be asked to find them."""
 FAINT = 0.4
 """Boxes that stand out by less than this many standard deviations of the ground about them are ignored as well."""
+TINY = 6.0
+"""So are boxes whose √area is under this many pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def frame_records(simulation: Simulation, number: int) -> tuple[Rendered, Record
     annotations = []
     for truth in rendered.truth:
         x1, y1, x2, y2 = truth.box
-        ignored = truth.visibility < HIDDEN or abs(truth.contrast) < FAINT
+        tiny = (x2 - x1) * (y2 - y1) < TINY**2
+        ignored = truth.visibility < HIDDEN or abs(truth.contrast) < FAINT or tiny
         annotations.append(
             {
                 "category_id": CATEGORIES.index(truth.category) + 1,

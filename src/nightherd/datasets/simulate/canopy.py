@@ -51,9 +51,18 @@ def _bare(rng: np.random.Generator, dead: bool = False) -> tuple[FloatArray, Flo
         angle = 2 * np.pi * limb / limbs + rng.normal(0, 0.35)
         reach = SIZE * scale * rng.uniform(0.14, 0.22) * (1 + 0.35 * np.cos(angle - lean))
         grow(middle, middle, angle, reach, 5.5 * rng.uniform(0.6, 1.1), 2 if dead else 3)
-    alpha = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX), np.float32) / 255
-    warmth = 0.3 * Fractal(rng, 40, 3).window(Window(0, 0, SIZE, SIZE)) + 0.6
-    return np.clip(alpha * 1.25, 0, 1), warmth
+    alpha = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX), np.float32) / np.float32(255)
+    window = Window(0, 0, SIZE, SIZE)
+    # Twigs too thin to draw: a haze about the branches, streaked outward.
+    axis = ((np.arange(SIZE) + 0.5 - SIZE / 2) / (SIZE / 2)).astype(np.float32)
+    angle = np.arctan2(axis[:, None], axis[None, :])
+    streaks = np.cos(37 * angle + 2.5 * Fractal(rng, 30, 4).window(window)) + Fractal(rng, 5, 2, 0.8).window(window)
+    near = ndimage.gaussian_filter(alpha, 7.0)
+    haze = np.clip((0.5 if dead else 1.6) * near * (0.7 + 0.4 * streaks), 0, 0.6)
+    haze = haze * smoothstep(1 - np.hypot(axis[:, None], axis[None, :]), 0.0, 0.25)
+    branches = np.clip(alpha * 1.25, 0, 1)
+    warmth = 0.3 * Fractal(rng, 40, 3).window(window) + 0.5 + 0.3 * branches
+    return np.maximum(branches, haze).astype(np.float32), warmth.astype(np.float32)
 
 
 def _crown(rng: np.random.Generator, lumps: int, spread: float) -> tuple[FloatArray, FloatArray]:
@@ -93,13 +102,13 @@ def _conifer(rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     x, y = np.meshgrid(axis, axis)
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     window = Window(0, 0, SIZE, SIZE)
-    boughs = int(rng.integers(9, 16))
-    swirl = Fractal(rng, 40, 3).window(window) * 0.35
+    boughs = int(rng.integers(13, 22))
+    swirl = Fractal(rng, 30, 4, 0.6).window(window) * 0.22
     spokes = np.cos(boughs * (angle + swirl)) + 0.6 * np.cos((2 * boughs + 1) * angle + 3 * radius)
-    reach = 0.66 + 0.17 * spokes + 0.12 * Fractal(rng, 16, 4, 0.7).window(window)
+    reach = 0.74 + 0.10 * spokes + 0.12 * Fractal(rng, 16, 4, 0.7).window(window)
     alpha = smoothstep((reach - radius).astype(np.float32), -0.06, 0.10)
     needles = Fractal(rng, 7, 3, 0.8).window(window)
-    warmth = 1.1 * (0.55 - radius) + 0.75 * spokes * np.minimum(radius * 1.6, 1) + 0.45 * needles
+    warmth = 0.9 * (0.55 - radius) + 0.4 * spokes * np.minimum(radius * 1.6, 1) + 0.5 * needles
     return alpha, warmth.astype(np.float32)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nightherd.types import FloatArray
 
-PERIOD = 192
+PERIOD = 128
 """Points of a lattice along either side before it repeats."""
 
 

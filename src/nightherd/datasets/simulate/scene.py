@@ -320,6 +320,10 @@ def _measure(
     ground = bare[around]
     inside = image[there][mask]
     contrast = (float(inside.mean()) - float(np.median(ground))) / (float(ground.std()) + netd)
+    # What blur spreads beyond the outline belongs to the box, as it does to whoever draws one by hand.
+    h, w = image.shape
+    margin = 0.7 + 0.04 * max(box[2] - box[0], box[3] - box[1])
+    box = (max(0.0, box[0] - margin), max(0.0, box[1] - margin), min(w, box[2] + margin), min(h, box[3] + margin))
     return Truth(
         individual.id,
         individual.category,

@@ -29,7 +29,7 @@ class CameraSettings(_Settings):
     height: int = Field(default=512, ge=64, le=2048)
     focal_length: float = Field(default=9.1, gt=0, le=200, description="mm")
     pixel_pitch: float = Field(default=12.0, gt=0, le=50, description="µm, of the frames as written")
-    blur: float = Field(default=0.55, ge=0, le=5, description="sigma of the point spread, pixels")
+    blur: float = Field(default=0.75, ge=0, le=5, description="sigma of the point spread, pixels")
     exposure: float = Field(default=0.008, ge=0, le=0.1, description="s, in which what moves smears")
     netd: float = Field(default=0.05, ge=0, le=1, description="K, noise of a pixel in a frame")
     fixed_pattern: float = Field(

@@ -46,12 +46,12 @@ class Cover:
 
 COVERS: dict[str, Cover] = {
     "meadow": Cover(-0.6, 0.2, 0.5, 0.35, 0.25, 0.15, 0.06, 0.3, clumps=-0.3),
-    "pasture": Cover(-0.5, 0.4, 0.6, 0.45, 0.3, 0.25, 0.1, 0.5, spikes=0.4),
+    "pasture": Cover(-0.5, 0.4, 0.6, 0.45, 0.3, 0.25, 0.1, 0.5, spikes=0.2),
     "snow": Cover(-1.2, -1.5, 0.5, 0.2, 0.2, 0.1, 0.05, 1.0),
-    "tussock": Cover(-0.2, 0.6, 0.4, 0.3, 0.75, 0.35, 0.1, 1.6, spikes=0.6),
+    "tussock": Cover(-0.2, 0.6, 0.4, 0.3, 0.55, 0.3, 0.1, 1.4, spikes=0.3),
     "soil": Cover(0.5, 1.4, 0.5, 0.5, 0.3, 0.3, 0.15, 0.7),
-    "rock": Cover(1.0, 1.8, 0.5, 0.6, 0.6, 0.5, 0.2, 1.3, clumps=1.2),
-    "forest-floor": Cover(0.7, -0.5, 0.4, 0.5, 0.6, 0.6, 0.3, 0.4, spikes=0.7),
+    "rock": Cover(1.0, 1.8, 0.5, 0.6, 0.5, 0.4, 0.2, 1.3, clumps=1.2),
+    "forest-floor": Cover(0.7, -0.5, 0.4, 0.55, 0.4, 0.3, 0.15, 0.4, spikes=0.3),
     "heath": Cover(0.2, 0.3, 0.5, 0.5, 0.4, 0.2, 0.1, 0.4, clumps=-1.6),
     "crops": Cover(-0.2, 0.2, 0.4, 0.25, 0.25, 0.25, 0.15, 0.6, rows=0.6),
     "asphalt": Cover(1.6, 2.0, 0.25, 0.15, 0.06, 0.05, 0.03, 0.1),
@@ -109,18 +109,20 @@ class Ground:
         wind = rng.uniform(0, np.pi)
         stretch = float(rng.choice([1.0, 1.0, 1.6, 2.5]))
         self.bands: dict[str, Fractal | Field] = {
-            "broad": Fractal(rng, METRES["broad"] / gsd, 3, 0.6),
+            "broad": Fractal(rng, METRES["broad"] * float(np.exp(rng.normal(0.2, 0.5))) / gsd, 3, 0.55),
             "middle": Fractal(rng, METRES["middle"] / gsd, 6, 0.62, stretch, wind),
             "tuft": Fractal(rng, max(1.2, METRES["tuft"] * rng.uniform(0.6, 1.4) / gsd), 5, 0.72, stretch, wind),
             "fine": Field(rng, max(1.3, rng.uniform(0.06, 0.16) / gsd)),
             "grain": Field(rng, 1.0),
         }
+        self.broad = np.float32(rng.uniform(0.3, 1.3))
         patch = settings.patch_size / gsd
         self.edges = [Fractal(rng, patch, 6, 0.55) for _ in settings.covers[1:]]
         self.thresholds = [float(rng.uniform(-0.3, 0.9)) for _ in self.edges]
-        self.softness = [float(rng.uniform(0.06, 0.5)) for _ in self.edges]
+        self.softness = [float(np.exp(rng.uniform(np.log(0.1), np.log(1.1)))) for _ in self.edges]
         self.clumps = Fractal(rng, rng.uniform(1.0, 2.6) / gsd, 4, 0.55)
         self.clump_threshold = float(rng.uniform(0.7, 1.4))
+        self.clump_softness = float(rng.uniform(0.4, 1.0))
         self.gather = Fractal(rng, rng.uniform(12, 40) / gsd, 3, 0.5)
         self.tilt = rng.normal(0, 0.35, 2) / max(20.0, max(extent[2] - extent[0], extent[3] - extent[1]) / 2)
         self.centre = ((extent[0] + extent[2]) / 2, (extent[1] + extent[3]) / 2)
@@ -159,14 +161,14 @@ class Ground:
         pad = 2
         wide = Window(window.left - pad, window.top - pad, window.width + 2 * pad, window.height + 2 * pad)
         covers = [COVERS[name] for name in self.settings.covers]
-        masks = self._masks(wide)
+        bands = {band: source.window(wide) for band, source in self.bands.items()}
+        masks = self._masks(wide, np.float32(0.16) * bands["tuft"])
         weights = {band: self._mix(masks, [getattr(cover, band) for cover in covers]) for band in BANDS}
         texture = np.float32(self.settings.texture)
-        bands = {band: source.window(wide) for band, source in self.bands.items()}
 
         sun = self.settings.sun
         level = self._mix(masks, [cover.night * (1 - sun) + cover.day * sun for cover in covers])
-        level = level + weights["broad"] * bands["broad"] + weights["middle"] * bands["middle"]
+        level = level + self.broad * weights["broad"] * bands["broad"] + weights["middle"] * bands["middle"]
         spikes = self._mix(masks, [cover.spikes for cover in covers])
         tufts = bands["tuft"] + spikes * (np.square(np.maximum(bands["tuft"], 0)) - np.float32(0.5))
         small = weights["tuft"] * tufts + weights["fine"] * bands["fine"] + weights["grain"] * bands["grain"]
@@ -185,7 +187,7 @@ class Ground:
         clumps = self._mix(masks, [cover.clumps for cover in covers])
         if np.any(clumps):
             field = self.clumps.window(wide) + np.float32(0.7) * self.gather.window(wide)
-            shape = smoothstep(field, self.clump_threshold, self.clump_threshold + 0.45)
+            shape = smoothstep(field, self.clump_threshold, self.clump_threshold + self.clump_softness)
             level = level + clumps * shape * (1 + np.float32(0.35) * bands["tuft"])
         level = level + self._rows(wide, masks, covers, bands["tuft"])
         level = level[pad:-pad, pad:-pad]
@@ -198,12 +200,12 @@ class Ground:
         )
         return result
 
-    def _masks(self, window: Window) -> list[FloatArray]:
+    def _masks(self, window: Window, ragged: FloatArray) -> list[FloatArray]:
         """Share of every cover in every pixel; they sum to one."""
         rest = np.ones((window.height, window.width), np.float32)
         others = []
         for edge, threshold, soft in zip(self.edges, self.thresholds, self.softness, strict=True):
-            mask = smoothstep(edge.window(window), threshold - soft / 2, threshold + soft / 2) * rest
+            mask = smoothstep(edge.window(window) + ragged, threshold - soft / 2, threshold + soft / 2) * rest
             others.append(mask)
             rest = rest - mask
         return [rest, *others]

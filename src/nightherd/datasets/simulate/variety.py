@@ -22,7 +22,7 @@ from nightherd.datasets.simulate.species import SPECIES
 REGIONS: tuple[dict[str, Any], ...] = (
     {"weight": 3, "covers": ("meadow", "heath", "soil"), "trees": ("leafy", "shrub", "bare"),
      "animals": ("red deer", "roe deer", "wild boar", "fallow deer", "cattle", "sheep", "fox", "hare")},
-    {"weight": 3, "covers": ("snow", "tussock", "forest-floor"), "trees": ("bare", "conifer", "dead"),
+    {"weight": 3, "covers": ("snow", "tussock", "forest-floor"), "trees": ("bare", "bare", "conifer"),
      "animals": ("red deer", "roe deer", "wild boar", "fox", "hare")},
     {"weight": 3, "covers": ("forest-floor", "heath", "meadow"), "trees": ("conifer", "leafy", "dead", "bare"),
      "animals": ("red deer", "roe deer", "wild boar", "fallow deer")},
@@ -48,6 +48,11 @@ def _pick(rng: np.random.Generator, options: tuple[Any, ...], least: int = 1) ->
     return tuple(options[i] for i in rng.permutation(len(options))[:count])
 
 
+def _together(names: list[str]) -> list[str]:
+    """Those species that a height at which the first is well seen shows too: not under half its length."""
+    return [name for name in names if SPECIES[name].trunk >= 0.5 * SPECIES[names[0]].trunk]
+
+
 def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> SimulationSettings:
     """One scene's settings; `base` gives the frame's size, the output and the share of empty scenes."""
     weights = np.array([region["weight"] for region in REGIONS], float)
@@ -57,7 +62,7 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
     spread = _log_uniform(rng, 0.35, 2.2) * (1.0 + 1.6 * sun)
 
     camera = _camera(base.camera, spread, rng)
-    species = [str(name) for name in _pick(rng, region["animals"])][: int(rng.integers(1, 4))]
+    species = _together([str(name) for name in _pick(rng, region["animals"], 2)])[: int(rng.choice([1, 1, 2, 3]))]
     is_empty = rng.random() < base.empty
     urban = "asphalt" in region["covers"]
 
@@ -65,7 +70,7 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
     height, flight = _flight(base.flight, camera, species, 0.045 if people else 0.025, rng)
     gsd = height * camera.pixel_pitch * 1e-3 / camera.focal_length
     # Robust z of a body against the whole ground: 1.3 is barely there, 20 is a lamp on a lawn.
-    contrast = _log_uniform(rng, 1.7, 14.0)
+    contrast = _log_uniform(rng, 1.6, 20.0)
     warmth = float(np.clip(contrast * spread, 0.8, 24.0))
     area = camera.width * camera.height * gsd**2 / 1e4
 
@@ -74,8 +79,8 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
         herds = tuple(
             HerdSettings(
                 species=name,  # type: ignore[arg-type]
-                groups=int(rng.integers(1, 4)),
-                size=(1, 3) if rng.random() < 0.6 else (3, 11),
+                groups=int(rng.integers(1, 3)),
+                size=(1, 2) if rng.random() < 0.7 else (2, 12),
                 spacing=_log_uniform(rng, 1.2, 6.0),
                 warmth=warmth,
             )
@@ -171,7 +176,7 @@ def _camera(base: CameraSettings, spread: float, rng: np.random.Generator) -> Ca
     return base.model_copy(
         update={
             "focal_length": focal,
-            "blur": _log_uniform(rng, 0.35, 1.4),
+            "blur": _log_uniform(rng, 0.4, 1.2),
             "exposure": float(rng.uniform(0.004, 0.014)),
             "netd": _log_uniform(rng, 0.02, 0.12),
             "fixed_pattern": _log_uniform(rng, 0.008, 0.08),
@@ -180,7 +185,7 @@ def _camera(base: CameraSettings, spread: float, rng: np.random.Generator) -> Ca
             "agc_clip": _log_uniform(rng, 0.02, 2.5),
             "agc_levels": (low, high),
             "agc_span": float(spread * rng.uniform(5, 16) + 2.0),
-            "smoothing": float(rng.choice([0.0, 0.0, 0.5, 1.0, 2.0])),
+            "smoothing": float(rng.choice([0.0, 0.0, 0.0, 0.5, 1.0, 2.0])),
             "sharpening": float(rng.choice([0.0, 0.3, 0.8, 1.6])),
             "polarity": "white-hot",
             "undistorted_border": bool(rng.random() < 0.12),
