@@ -190,13 +190,8 @@ def run_detect(
     }
     if out.exists() and not record.exists() and not force:
         raise ResultsError("exists already; choose another --out, or --force to overwrite it", out)
-    pictures = None
-    if draw is not None:
-        from nightherd.workflows.pictures import Pictures
-
-        pictures = Pictures(draw, images, fingerprint, predictor.name, force)
-
     with Progress(record, fingerprint, force=force) as progress:
+        pictures = _pictures(draw, images, fingerprint, predictor.name, force)
         known = {image for image in images if isinstance(progress.done.get(image.key), Detections)}
         undrawn = pictures.missing if pictures else set()
         work = [image for image in images if image not in known or image in undrawn]
@@ -249,6 +244,16 @@ def _look_at(
         progress.add(image.key, detections)
     if pictures:
         pictures.draw(image, frame, detections)
+
+
+def _pictures(
+    folder: Path | None, images: Sequence[ImageFile], fingerprint: Mapping[str, Any], model: str, force: bool
+) -> Pictures | None:
+    if folder is None:
+        return None
+    from nightherd.workflows.pictures import Pictures
+
+    return Pictures(folder, images, fingerprint, model, force)
 
 
 def _refuse_to_overwrite_input(images: Sequence[ImageFile], out: Path, record: Path) -> None:

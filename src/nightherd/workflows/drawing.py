@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from nightherd.frames.normalise import normalise
 from nightherd.types import Detections, FloatArray
 
-GREY_RANGE = (-2.2, 3.2)
-"""Normalised values drawn black and white."""
+BLACK, WHITE = (-2.2, -1.0), (1.5, 3.2)
+"""Normalised values drawn black and white lie between these, as low and as high as the frame goes."""
 
 PICTURE_WIDTH = 1280
 """A frame is enlarged by the whole number that brings it to at least this many pixels, at most by 4."""
@@ -37,7 +37,7 @@ def draw_detections(pixels: FloatArray, detections: Detections, caption: str = "
     zoom = int(np.clip(-(-PICTURE_WIDTH // pixels.shape[1]), 1, 4))
     picture = _grey(pixels, zoom)
     draw = ImageDraw.Draw(picture)
-    font = _font(15 if picture.width >= 900 else 12)
+    font = _font(int(np.clip(picture.width / 85, 12, 26)))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(detections.classes)}
     corners = [_outline(box, zoom, picture.size) for box in detections.boxes]
     for outline, (_, _, name) in zip(corners, detections, strict=True):
@@ -50,9 +50,9 @@ def draw_detections(pixels: FloatArray, detections: Detections, caption: str = "
 
 
 def _grey(pixels: FloatArray, zoom: int) -> Image.Image:
-    low, high = GREY_RANGE
-    grey = np.clip((normalise(pixels) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-    image = Image.fromarray(grey)
+    values = normalise(pixels)
+    low, high = np.clip(values.min(), *BLACK), np.clip(values.max(), *WHITE)
+    image = Image.fromarray(np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.uint8))
     if zoom > 1:
         image = image.resize((image.width * zoom, image.height * zoom), Image.Resampling.BICUBIC)
     return image.convert("RGB")
@@ -60,14 +60,9 @@ def _grey(pixels: FloatArray, zoom: int) -> Image.Image:
 
 def _outline(box: FloatArray, zoom: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The rectangle drawn around a box, a little outside so that the animal stays to be seen."""
-    x1, y1, x2, y2 = (float(v) * zoom for v in box)
-    width, height = size
-    return (
-        max(0, round(x1) - 4),
-        max(0, round(y1) - 4),
-        max(10, min(width - 1, round(x2) + 4)),
-        max(10, min(height - 1, round(y2) + 4)),
-    )
+    x1, y1, x2, y2 = (round(float(v) * zoom) for v in box)
+    left, top = max(0, min(x1 - 4, size[0] - 11)), max(0, min(y1 - 4, size[1] - 11))
+    return left, top, max(left + 10, min(x2 + 4, size[0] - 1)), max(top + 10, min(y2 + 4, size[1] - 1))
 
 
 def _label(

@@ -20,6 +20,8 @@ from nightherd.types import Detections, Frame
 from nightherd.workflows.drawing import draw_detections
 from nightherd.workflows.images import ImageFile
 
+UNIT_NAMES = {"celsius": "°C", "counts": "raw counts", "display": "display image"}
+
 
 class Pictures:
     """The folder of pictures of one run: which there are already, and drawing one more.
@@ -64,7 +66,7 @@ class Pictures:
 
     def draw(self, image: ImageFile, frame: Frame, detections: Detections) -> None:
         """Draws the picture of one image."""
-        caption = f"{image.file_name} · {self.model} · {frame.width} × {frame.height} {frame.unit}"
+        caption = f"{image.file_name} · {self.model} · {frame.width} × {frame.height}, {UNIT_NAMES[frame.unit]}"
         save_picture(self.paths[image], draw_detections(frame.pixels, detections, caption), self._mark(image))
 
 
