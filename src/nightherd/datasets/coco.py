@@ -28,7 +28,7 @@ from nightherd.datasets.mending import (
     relative_path,
     shown,
 )
-from nightherd.datasets.naming import SPLITS, split_of_name, with_name_attributes
+from nightherd.datasets.naming import SPLITS, split_of_file, split_of_name, with_name_attributes
 from nightherd.datasets.types import Attribute, Dataset, ImageId, LabelledImage
 from nightherd.errors import DatasetError
 from nightherd.files import write_json
@@ -78,7 +78,7 @@ def read_coco(
     classes, category_ids, label_of, ignored = _categories(value["categories"], path)
     videos = _videos(value.get("videos"))
     finder = ImageFinder(_folders(path, images), missing, path)
-    file_split = split or split_of_name(path.stem) or split_of_name(path.parent.name)
+    file_split = split or split_of_file(path)
 
     records: dict[ImageId, LabelledImage | None] = {}
     for entry in value["images"]:

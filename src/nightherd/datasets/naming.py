@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from nightherd.datasets.types import Attribute, LabelledImage
 
@@ -19,6 +19,11 @@ def split_of_name(name: str) -> str | None:
     """The split that a name tells: `instances_val2017` is `val`; None where it tells none, or several."""
     words = [SPLITS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLITS]
     return words[0] if len(set(words)) == 1 else None
+
+
+def split_of_file(path: Path) -> str | None:
+    """The split of a label file: told by its name, else by its folder where that is called as a split is."""
+    return split_of_name(path.stem) or SPLITS.get(path.parent.name.lower())
 
 
 def hit_uav_attributes(file_name: str) -> dict[str, Attribute] | None:

@@ -10,7 +10,7 @@ from nightherd.datasets.coco import is_coco, read_coco
 from nightherd.datasets.images import Missing
 from nightherd.datasets.joining import join
 from nightherd.datasets.mending import is_file, read_json
-from nightherd.datasets.naming import SPLITS, split_of_name
+from nightherd.datasets.naming import SPLITS, split_of_file, split_of_name
 from nightherd.datasets.types import Dataset
 from nightherd.datasets.voc import read_voc
 from nightherd.datasets.yolo import find_yaml, read_yolo
@@ -68,7 +68,7 @@ def _open_folder(
     labels = find_coco(path)
     if labels:
         if split is not None:
-            known = {file: split_of_name(file.stem) or split_of_name(file.parent.name) for file in labels}
+            known = {file: split_of_file(file) for file in labels}
             if len(labels) > 1 and all(known.values()):
                 labels = [file for file in labels if known[file] == split]
                 if not labels:

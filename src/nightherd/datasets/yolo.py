@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +26,7 @@ from nightherd.datasets.mending import (
     relative_path,
     shown,
 )
-from nightherd.datasets.naming import SPLITS, split_of_name, with_name_attributes
+from nightherd.datasets.naming import SPLITS, with_name_attributes
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.errors import DatasetError
 from nightherd.files import write_text
@@ -277,7 +278,7 @@ def _read_image(
         boxes=mended[known],
         labels=label_array[known],
         ignore=mended[~known],
-        split=split or split_of_name(image.parent.name),
+        split=split or SPLITS.get(image.parent.name.lower()),
     )
 
 
@@ -320,7 +321,7 @@ def write_yolo(dataset: Dataset, folder: Path, file_names: Iterable[str] | None 
         DatasetError: two images would share a label file.
     """
     folder = Path(folder)
-    names = list(file_names) if file_names is not None else [image_name(image) for image in dataset.images]
+    names = list(file_names) if file_names is not None else yolo_names(dataset)
     targets = [_label_path(folder / name) for name in names]
     if len({str(target).lower() for target in targets}) < len(targets):
         raise DatasetError("two images would share a label file; give them different names", folder)
@@ -335,6 +336,12 @@ def write_yolo(dataset: Dataset, folder: Path, file_names: Iterable[str] | None 
         config[split] = _common(folders)
     config["names"] = dict(enumerate(dataset.classes))
     write_text(folder / "data.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
+def yolo_names(dataset: Dataset) -> list[str]:
+    """Where each image goes, relative to the root; beside images with a split, those without count as `train`."""
+    has_splits = any(image.split for image in dataset.images)
+    return [image_name(replace(i, split=i.split or "train") if has_splits else i) for i in dataset.images]
 
 
 def image_name(image: LabelledImage) -> str:
