@@ -23,16 +23,14 @@ PRESETS: dict[str, SimulationSettings] = {
     "example": SimulationSettings(
         name="example",
         frames=24,
-        flight=FlightSettings(height=40.0, legs=2, front_overlap=0.7, side_overlap=0.25, bearing=24.0),
-        terrain=TerrainSettings(
-            covers=("meadow", "heath", "forest-floor"), patch_size=26.0, spread=1.3, paths=2, air=1.5
-        ),
-        canopy=CanopySettings(kinds=("bare", "conifer", "shrub"), cover=0.22, height=8.0, crown=5.5, clumping=0.95),
+        flight=FlightSettings(height=40.0, legs=3, front_overlap=0.6, side_overlap=0.25, bearing=24.0),
+        terrain=TerrainSettings(covers=("meadow", "heath"), patch_size=30.0, spread=1.1, relief=0.4, paths=1, air=1.5),
+        canopy=CanopySettings(kinds=("bare", "conifer", "shrub"), cover=0.3, height=9.0, crown=6.0, clumping=0.97),
         herds=(
-            HerdSettings(species="red deer", groups=1, size=(9, 9), spacing=3.0, warmth=9.0),
-            HerdSettings(species="roe deer", groups=2, size=(2, 2), spacing=4.0, warmth=8.0),
+            HerdSettings(species="red deer", groups=1, size=(9, 9), spacing=2.6, warmth=8.0),
+            HerdSettings(species="roe deer", groups=2, size=(2, 2), spacing=3.5, warmth=7.0),
         ),
-        clutter=ClutterSettings(stones=60, logs=15, stumps=20, beds=8, puddles=5, mounds=20),
+        clutter=ClutterSettings(stones=40, logs=10, stumps=15, beds=6, puddles=4, mounds=15),
     ),
     "meadow-winter": SimulationSettings(
         name="meadow-winter",
