@@ -13,7 +13,7 @@ import pytest
 
 from nightherd.errors import FrameError, PoseError, ResultsError
 from nightherd.inference.progress import Progress
-from nightherd.survey.georeference import lonlat_to_ground
+from nightherd.survey.georeference import ground_to_lonlat, lonlat_to_ground
 from nightherd.survey.records import surveyed_frame
 from nightherd.types import Detections
 from nightherd.workflows.survey import PROGRESS, REPORT, STORE, SUMMARY, run_survey
@@ -164,6 +164,19 @@ def test_a_flight_without_any_gps_names_detect_before_anything_is_searched(tmp_p
         run_survey(folder, out=tmp_path / "out", detector=detector)
     assert detector.calls == 0
     assert not (tmp_path / "out").exists()
+
+
+def test_positions_in_a_table_beside_take_the_place_of_missing_ones(tmp_path: Path) -> None:
+    folder = write_flight(tmp_path / "flight", frames=3, without_gps=[0, 1, 2])
+    lons, lats = ground_to_lonlat(LON, LAT, [(0, 0), (6, 0), (12, 0)])
+    rows = [
+        f"{path.name},{lat:.9f},{lon:.9f}" for path, lat, lon in zip(sorted(folder.iterdir()), lats, lons, strict=True)
+    ]
+    table = tmp_path / "positions.csv"
+    table.write_text("\n".join(["file,latitude,longitude", *rows]))
+    result = run_survey(folder, out=tmp_path / "out", detector=HotSpots(), positions=table)
+    nearest = np.min([np.hypot(*(placed(result.folder) - animal).T) for animal in ANIMALS], axis=0)
+    assert nearest.max() < 0.3
 
 
 def test_a_flight_without_heights_says_so_and_takes_a_height(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ def register(app: typer.Typer) -> None:
             None, min=0.0, max=1.0, help="Score from which a detection counts. [default: the model's own, one a class]"
         ),
         camera: str | None = typer.Option(None, help="Which thermal camera, where the folder holds frames of several."),
+        positions: Path | None = typer.Option(
+            None, "--track", help="Table (CSV), MRK or SRT file with positions, for frames that do not say theirs."
+        ),
         height: float | None = typer.Option(None, min=1.0, help="Metres above ground, for frames that do not say it."),
         force: bool = typer.Option(False, "--force", help="Begin anew and overwrite other results."),
         as_json: bool = typer.Option(False, "--json", help="Print the summary for machines."),
@@ -42,6 +45,7 @@ def register(app: typer.Typer) -> None:
             out=out,
             threshold=threshold,
             camera=camera,
+            positions=positions,
             height=height,
             force=force,
             track=track,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightherd import __version__
-from nightherd.errors import FrameError, ModelError, PoseError, ResultsError
+from nightherd.errors import FrameError, ModelError, ResultsError
 from nightherd.files import write_json, write_text
 from nightherd.inference.progress import Progress
 from nightherd.survey.georeference import PoseSigma
@@ -31,17 +31,21 @@ from nightherd.survey.records import (
 from nightherd.types import Detections
 from nightherd.workflows.survey_inputs import (
     Detector,
-    flight_heading,
     flight_truth,
-    frame_clock,
     frame_name,
     load_detector,
     read_ahead,
     read_source,
     read_summary,
-    require_positions,
     run_fingerprint,
-    with_height,
+)
+from nightherd.workflows.survey_poses import (
+    PoseSource,
+    flight_heading,
+    frame_clock,
+    no_positions,
+    pose_source,
+    require_positions,
 )
 
 if TYPE_CHECKING:
@@ -109,6 +113,7 @@ def run_survey(
     out: Path | None = None,
     threshold: float | None = None,
     camera: str | None = None,
+    positions: Path | None = None,
     height: float | None = None,
     force: bool = False,
     track: Track = no_track,
@@ -125,6 +130,7 @@ def run_survey(
         out: folder of the results; None takes ./nightherd-results/<name of the flight>.
         threshold: score from which a detection counts, for every class; None takes the model's own.
         camera: which thermal camera, where the folder holds frames of several.
+        positions: table, MRK or SRT file with positions, for frames that do not say theirs.
         height: metres above ground, for frames that do not say it.
         force: begin anew and overwrite what the folder of results holds.
         track: shows progress, called as track(items, description, total).
@@ -148,20 +154,21 @@ def run_survey(
     folder = Path(out) if out is not None else Path(RESULTS_FOLDER) / source.name
     detector = detector or load_detector(model, threshold)
     sigma = sigma or PoseSigma()
-    fingerprint = run_fingerprint(source, detector, sigma, height)
+    poses = pose_source(source, positions, height)
+    fingerprint = run_fingerprint(source, detector, poses, sigma)
     finished = _finished(folder, fingerprint, force)
     if finished is not None:
         return SurveyResult(folder, finished, was_finished=True)
-    require_positions(source)
+    require_positions(source, poses)
     watch.add("start", started)
     with Progress(folder / PROGRESS, fingerprint, force=force) as progress:
         if force:
             (folder / SUMMARY).unlink(missing_ok=True)
         started_heading = time.perf_counter()
-        heading = flight_heading(source.frames, height)
+        heading = flight_heading(source.frames, poses)
         watch.add("heading", started_heading)
         sigma, yaw_offset = apply_heading(sigma, heading)
-        frames = list(_survey_frames(source, detector, progress, sigma, height, yaw_offset, track, note, watch))
+        frames = list(_survey_frames(source, detector, progress, poses, sigma, yaw_offset, track, note, watch))
     _require_success(source, frames)
     return _write(source, folder, frames, detector, sigma, heading, fingerprint, command, track, watch, started)
 
@@ -200,8 +207,8 @@ def _survey_frames(
     source: Flight,
     detector: Detector,
     progress: Progress,
+    poses: PoseSource,
     sigma: PoseSigma,
-    height: float | None,
     yaw_offset: float,
     track: Track,
     note: Callable[[str], None],
@@ -236,7 +243,7 @@ def _survey_frames(
             name,
             frame.width,
             frame.height,
-            with_height(frame.pose, height),
+            poses.complete(frame.pose, path),
             found,
             unit=frame.unit,
             camera=frame.camera,
@@ -257,11 +264,7 @@ def _require_success(source: Flight, frames: Sequence[SurveyedFrame]) -> None:
             source.folder,
         )
     if not any(frame.pose and frame.pose.has_position for frame in frames):
-        raise PoseError(
-            "no frame that could be searched has a GPS position, so nothing can be placed on a map; "
-            "use 'nightherd detect', which needs none",
-            source.folder,
-        )
+        raise no_positions(source, "no frame that could be searched has a GPS position")
 
 
 def _write(

@@ -7,24 +7,20 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nightherd import __version__
-from nightherd.errors import FrameError, NightherdError, PoseError
-from nightherd.survey.georeference import PoseSigma, lonlat_to_ground, place
-from nightherd.survey.heading import HeadingCheck, are_comparable, check_heading, measured_yaw, turn
-from nightherd.types import Detections, FloatArray, Frame, Pose
+from nightherd.errors import FrameError
+from nightherd.survey.georeference import PoseSigma
+from nightherd.types import Detections, FloatArray, Frame
 
 if TYPE_CHECKING:
     from nightherd.frames.flight import Flight
+    from nightherd.workflows.survey_poses import PoseSource
 
 EXAMPLE = "example"
-
-HEADING_PAIRS, HEADING_TRIALS = 12, 36
-"""Pairs of frames whose heading is measured, and pairs that are tried for it."""
 
 MAX_TRUTH = 10_000_000
 """Bytes of a truth.json that is read."""
@@ -80,91 +76,27 @@ def frame_name(source: Flight, path: Path) -> str:
     return path.relative_to(source.folder).as_posix() if path.is_relative_to(source.folder) else path.name
 
 
-def frame_clock(path: Path) -> datetime | None:
-    """When a frame was taken by the camera's own clock, without a zone; None where the file does not say."""
-    from nightherd.frames.header import read_header
-    from nightherd.frames.pose import local_time
-
-    try:
-        return local_time(read_header(path))
-    except FrameError:
-        return None
-
-
-def run_fingerprint(source: Flight, detector: Detector, sigma: PoseSigma, height: float | None) -> dict[str, Any]:
-    """All that the results depend on: names, sizes and dates of the frames, the model, the settings, the version."""
-    listing = hashlib.sha256()
-    for path in source.frames:
-        status = path.stat()
-        listing.update(f"{frame_name(source, path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+def run_fingerprint(source: Flight, detector: Detector, poses: PoseSource, sigma: PoseSigma) -> dict[str, Any]:
+    """All that the results depend on: the frames and what tells their poses, the model, the settings, the version."""
     return {
         "command": "survey",
-        "flight": listing.hexdigest(),
+        "flight": _listing(source.frames),
         "model": detector.digest,
         "threshold": dict(detector.thresholds),
-        "height": height,
+        "positions": _listing([positions.path for positions in poses.positions]),
+        "height": poses.height,
         "sigma": [sigma.position, sigma.height, sigma.yaw, sigma.pitch, sigma.roll],
         "version": __version__,
     }
 
 
-def require_positions(source: Flight) -> None:
-    """Makes sure that at least one frame has a position before hours are spent.
-
-    Raises:
-        PoseError: none has.
-    """
-    from nightherd.frames.pose import read_pose
-
-    for path in source.frames:
-        try:
-            pose = read_pose(path)
-        except NightherdError:
-            continue
-        if pose is not None and pose.has_position:
-            return
-    raise PoseError(
-        f"none of its {len(source.frames)} frames has a GPS position, so nothing can be placed on a map; "
-        "use 'nightherd detect', which needs none",
-        source.folder,
-    )
-
-
-def with_height(pose: Pose | None, height: float | None) -> Pose | None:
-    """The pose, with the given height above ground where it has none."""
-    return replace(pose, height=height) if pose is not None and pose.height is None else pose
-
-
-def flight_heading(frames: Sequence[Path], height: float | None = None) -> HeadingCheck | None:
-    """Compares the recorded heading with the pictures, on a few pairs of neighbours spread over the flight.
-
-    Args:
-        frames: of the flight, in order.
-        height: metres above ground, for frames that do not say it.
-
-    Returns:
-        The check, or None where too few pairs could be registered.
-    """
-    from nightherd.frames.readers import read_frame
-
-    starts = range(len(frames) - 1)
-    offsets: list[float] = []
-    for i in starts[:: max(1, len(starts) // HEADING_TRIALS)]:
-        try:
-            first, second = read_frame(frames[i]), read_frame(frames[i + 1])
-            places = [place(with_height(f.pose, height), f.width, f.height) for f in (first, second)]
-        except (NightherdError, OSError):
-            continue
-        if not are_comparable(*places):
-            continue
-        east, north = lonlat_to_ground(places[0].lon, places[0].lat, [places[1].lon], [places[1].lat])[0]
-        view = places[0].view
-        yaw = measured_yaw(first.pixels, second.pixels, (east, north), view.ground_sample_distance)
-        if yaw is not None:
-            offsets.append(turn(yaw - view.yaw))
-        if len(offsets) == HEADING_PAIRS:
-            break
-    return check_heading(offsets)
+def _listing(paths: Sequence[Path]) -> str:
+    """A digest of names, sizes and dates."""
+    listing = hashlib.sha256()
+    for path in paths:
+        status = path.stat()
+        listing.update(f"{path.parent.name}/{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return listing.hexdigest()
 
 
 def read_ahead(paths: Sequence[Path]) -> Iterator[tuple[Path, Future[Frame]]]:
