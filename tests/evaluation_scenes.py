@@ -25,6 +25,21 @@ def boxes_of(generator: np.random.Generator, n: int, side: float = 640) -> np.nd
     return np.concatenate([corner, corner + size], axis=1).astype(np.float32)
 
 
+def with_neighbours(generator: np.random.Generator, boxes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The boxes and, for a third of them, the same box moved a little: one detection overlaps both alike."""
+    again = generator.random(len(boxes)) < 0.3
+    moved = boxes[again] + np.array([4, 0, 4, 0], np.float32)
+    return np.concatenate([boxes, moved]), np.concatenate([labels, labels[again]])
+
+
+def within(generator: np.random.Generator, regions: np.ndarray) -> np.ndarray:
+    """Three boxes in each region, some reaching out of it."""
+    thrice = np.repeat(regions, 3, axis=0)
+    side = thrice[:, 2:] - thrice[:, :2]
+    corner = thrice[:, :2] + (side * generator.random((len(thrice), 2)) * 0.6).round()
+    return np.concatenate([corner, corner + np.maximum((side * 0.5).round(), 1)], axis=1).astype(np.float32)
+
+
 def scene(
     seed: int, n_images: int = 6, n_truth: int = 12, n_ignore: int = 2, jitter: int = 4, n_false: int = 8
 ) -> tuple[list[Truth], list[Detections]]:
@@ -34,14 +49,19 @@ def scene(
     for _ in range(n_images):
         boxes = boxes_of(generator, int(generator.integers(0, n_truth + 1)))
         labels = generator.integers(0, len(CLASSES), len(boxes))
+        boxes, labels = with_neighbours(generator, boxes, labels)
         ignore = boxes_of(generator, int(generator.integers(0, n_ignore + 1)))
+        if n_ignore and len(boxes):  # a box that counts inside a region that does not
+            around = boxes[:1] + np.array([-4, -4, 4, 4], np.float32)
+            ignore = np.concatenate([ignore, around])
         truth.append(Truth(boxes, labels, ignore, 640, 512))
         again = generator.integers(0, len(boxes), len(boxes) * 2) if len(boxes) else np.zeros(0, np.int64)
         near = boxes[again] + generator.integers(-jitter, jitter + 1, (len(again), 4)).astype(np.float32)
         near[:, 2:] = np.maximum(near[:, 2:], near[:, :2] + 1)
-        guesses = np.concatenate([near, boxes_of(generator, n_false)]).astype(np.float32)
+        lost = np.concatenate([boxes_of(generator, n_false), within(generator, ignore)])
+        guesses = np.concatenate([near, lost]).astype(np.float32)
         wrong = generator.random(len(guesses)) < 0.2
-        names = np.concatenate([labels[again], generator.integers(0, len(CLASSES), n_false)])
+        names = np.concatenate([labels[again], generator.integers(0, len(CLASSES), len(lost))])
         names = np.where(wrong, generator.integers(0, len(CLASSES), len(guesses)), names)
         scores = (generator.integers(0, 20, len(guesses)) / 20).astype(np.float32)
         order = np.argsort(-scores, kind="stable")

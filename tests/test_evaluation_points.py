@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation_scenes import CLASSES, scene
+from evaluation_scenes import CLASSES, by_pycocotools, scene
+from nightherd.evaluation.coco import coco_metrics
 from nightherd.evaluation.confusion import confusion_matrix
 from nightherd.evaluation.counts import count_errors, count_figures
 from nightherd.evaluation.curves import ConfidenceCurve, confidence_curve, operating_point
@@ -67,6 +68,20 @@ def test_overlaps_agree_with_pycocotools(drawn: tuple[list[Truth], list[Detectio
             continue
         a, b = (np.hstack([x[:, :2], x[:, 2:] - x[:, :2]]).astype(np.float64) for x in (found.boxes, others))
         assert np.array_equal(ours, mask.iou(a, b, regions.astype(np.uint8)))
+
+
+def test_of_two_boxes_that_overlap_alike_the_later_is_taken() -> None:
+    """As pycocotools does; the second detection fits one box only, so the choice decides whether it is right."""
+    truth = [Truth(boxes((0, 0, 20, 20), (8, 0, 28, 20)), np.array([0, 0]))]
+    found = [
+        Detections(boxes((4, 0, 24, 20), (0, 0, 20, 20)), np.array([0.9, 0.8], np.float32), np.array([0, 0]), CLASSES)
+    ]
+    for order in ([0, 1], [1, 0]):
+        one = Truth(truth[0].boxes[order], truth[0].labels)
+        matches = match_classes([one], found, CLASSES, np.array([0.6]))[0]
+        assert matches.matched[0, 0].tolist() == [True, order == [0, 1]]
+        expected = by_pycocotools([one], found)["per_class.animal.ap50"]
+        assert expected == coco_metrics([one], found, CLASSES).per_class["animal"].ap50
 
 
 @given(scenes, st.sampled_from([0.0, 0.3, 0.5, 0.95]))

@@ -89,6 +89,15 @@ def test_the_written_detections_are_results_under_the_data_sets_own_ids(tmp_path
         assert again[part] == first[part], part
 
 
+def test_a_joined_class_is_written_as_the_first_that_it_joins(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data")
+    joined = {"Rotwild": "thing", "Auto": "thing", "animal": "thing", "vehicle": "thing"}
+    metrics = evaluate(WarmSquares(), data, mapping=joined, out=tmp_path / "out", replicates=0)
+    assert metrics["per_class"]["thing"]["n_boxes"] == 12 and metrics["per_class"]["thing"]["recall"] == 1
+    rows = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert {(row["category_id"], row["category"]) for row in rows} == {(3, "Rotwild")}
+
+
 def test_plain_coco_results_need_no_mapping(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data")
     truth = open_dataset(data)

@@ -101,18 +101,18 @@ def _table(metrics: Mapping[str, Any]) -> list[str]:
     for name, one in metrics["per_class"].items():
         key = f"per_class.{name}"
         cells = [_figure(one[part], ranges.get(f"{key}.{part}")) for part in ("ap50", "precision", "recall", "f1")]
-        bias = _figure(one["count"]["bias"], ranges.get(f"{key}.count.bias"), "{:+.2f}")
+        bias = _figure(one["count"]["bias"], ranges.get(f"{key}.count.bias"), 2, "+")
         rows.append([name, str(one["n_boxes"]), *cells, f"{one['threshold']:.2f}", bias])
-    bias = _figure(metrics["count"]["bias"], ranges.get("count.bias"), "{:+.2f}")
+    bias = _figure(metrics["count"]["bias"], ranges.get("count.bias"), 2, "+")
     rows.append(["all", str(metrics["n_boxes"]), "", "", "", "", "", bias])
     return [*lines, "", *_aligned(figures), "", *_aligned(rows), ""]
 
 
-def _figure(value: float | None, interval: Sequence[float] | None, form: str = "{:.3f}") -> str:
+def _figure(value: float | None, interval: Sequence[float] | None, digits: int = 3, sign: str = "-") -> str:
     if value is None:
         return "-"
-    text = form.format(value)
-    return f"{text} [{form.format(interval[0])}, {form.format(interval[1])}]" if interval else text
+    text, *ends = (f"{round(number, digits) + 0.0:{sign}.{digits}f}" for number in (value, *(interval or ())))
+    return f"{text} [{ends[0]}, {ends[1]}]" if ends else text
 
 
 def _reason(metrics: Mapping[str, Any], name: str) -> str:

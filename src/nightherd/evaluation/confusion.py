@@ -70,7 +70,7 @@ def confusion_matrix(
         inside = iou_matrix(boxes, image.ignore, np.ones(len(image.ignore), bool))
         forgiven = (taken_by < 0) & (inside >= iou).any(axis=1)
         free = ~np.isin(np.arange(len(image.boxes)), taken_by)
-        open_pairs = ((taken_by < 0) & ~forgiven)[:, None] & free[None] & ~same
+        open_pairs = ((taken_by < 0) & ~forgiven)[:, None] & free[None]
         across = _match(np.where(open_pairs, overlaps, 0.0), iou)
         taken_by = np.where(taken_by < 0, across, taken_by)
         hit = taken_by >= 0

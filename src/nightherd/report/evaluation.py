@@ -150,16 +150,13 @@ def title(name: str) -> str:
     return f"{head.upper()} {tail}".strip()
 
 
-def share(value: float | None, interval: Sequence[float] | None = None) -> str:
-    """A figure from 0 to 1 with three digits, a dash where undefined, and its interval in brackets."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+def share(value: float | None) -> str:
+    """A figure from 0 to 1 with three digits, a dash where undefined."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
-def count(value: float | None, interval: Sequence[float] | None = None, signed: bool = False) -> str:
-    """A count error with two digits, with its sign where it has a direction, and its interval in brackets."""
+def count(value: float | None, signed: bool = False) -> str:
+    """A count error with two digits, with its sign where it has a direction, a dash where undefined."""
     if value is None or not math.isfinite(value):
         return "–"
-    form = "{:+.2f}" if signed else "{:.2f}"
-    return form.format(value) + (f" [{form.format(interval[0])}, {form.format(interval[1])}]" if interval else "")
+    return ("{:+.2f}" if signed else "{:.2f}").format(round(value, 2) + 0.0)  # no minus before a zero
