@@ -1,9 +1,40 @@
-"""`nightherd export`."""
+"""`nightherd export`: a training run into one model file that a plain install runs."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
+
+from nightherd.cli.console import print_json, say
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
+
+    @app.command(no_args_is_help=True)
+    def export(
+        run: Path = typer.Argument(..., help="The folder that 'nightherd train' made."),
+        to: str = typer.Option("onnx", help="The format: onnx."),
+        out: Path | None = typer.Option(None, help="The file. [default: RUN/NAME.onnx]"),
+        name: str | None = typer.Option(None, help="What the model is called. [default: the folder's name]"),
+        threshold: float = typer.Option(0.5, min=0.0, max=1.0, help="Score from which a detection counts."),
+        pairs: list[str] = typer.Option([], "--class-threshold", help="The same for one class: name=score."),
+        force: bool = typer.Option(False, "--force", help="Overwrite the file."),
+        as_json: bool = typer.Option(False, "--json", help="Print the result for machines."),
+    ) -> None:
+        """Writes the best weights of a run as one ONNX file, half precision, for detect, survey and evaluate."""
+        from nightherd.cli.settings import read_settings
+        from nightherd.errors import ConfigError
+        from nightherd.workflows.export import export_run
+
+        if to != "onnx":
+            raise ConfigError(f"--to {to}: the only format is onnx")
+        thresholds = read_settings(None, pairs)
+        if wrong := [k for k, v in thresholds.items() if not isinstance(v, int | float) or not 0 <= v <= 1]:
+            raise ConfigError(f"--class-threshold {wrong[0]}: give a score from 0 to 1")
+        result = export_run(run, out, name, threshold, thresholds, force)
+        if as_json:
+            print_json({"model": str(result.path), "bytes": result.size, "classes": list(result.classes)})
+        else:
+            say(f"{result.path}: {result.size / 1e6:.1f} MB, classes {', '.join(result.classes)}")

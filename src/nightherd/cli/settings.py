@@ -1,0 +1,46 @@
+"""`--set a.b=value` and `--config FILE`: settings from the command line into one nested dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nightherd.errors import ConfigError
+
+
+def read_settings(config: Path | None, pairs: Sequence[str]) -> dict[str, Any]:
+    """The settings of a YAML file with `key=value` pairs laid over them; dots in a key go down a level.
+
+    Raises:
+        ConfigError: the file is missing or no YAML mapping, or a pair has no `=`.
+    """
+    import yaml
+
+    values: dict[str, Any] = {}
+    if config is not None:
+        try:
+            loaded = yaml.safe_load(config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot be read: {error}", config) from error
+        except yaml.YAMLError as error:
+            raise ConfigError("is not YAML", config) from error
+        if not isinstance(loaded, dict):
+            raise ConfigError("must hold settings as 'name: value' lines", config)
+        values = loaded
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not key.strip():
+            raise ConfigError(f"--set {pair}: write it as key=value, for example --set images=4000")
+        place = values
+        *parents, last = key.strip().split(".")
+        for parent in parents:
+            inner = place.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {pair}: '{parent}' is a value, not a group of settings")
+            place = inner
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {pair}: the value is not YAML") from error
+    return values

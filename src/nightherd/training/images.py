@@ -1,0 +1,141 @@
+"""Training and validation images: which frame comes when, read once, cached small, varied by a generator of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nightherd.datasets.types import Dataset, LabelledImage
+from nightherd.detector.two_stage import Target
+from nightherd.errors import DatasetError
+from nightherd.training.augmentation import AugmentationSettings, Sample, training_sample
+from nightherd.types import FloatArray, Frame
+
+ReadFrame = Callable[[Path], Frame]
+
+
+class FrameCache:
+    """Reads frames and keeps them in memory, 8-bit ones in 8 bits, until `limit` bytes are full."""
+
+    def __init__(self, read: ReadFrame, limit: int) -> None:
+        self._read = read
+        self._room = limit
+        self._kept: dict[Path, npt.NDArray[np.generic]] = {}
+
+    def pixels(self, image: LabelledImage) -> FloatArray:
+        """The pixels (H, W) of an image, float32.
+
+        Raises:
+            FrameError: the file cannot be read.
+            DatasetError: the file's size is not the one the labels were made for.
+        """
+        kept = self._kept.get(image.path)
+        if kept is not None:
+            return kept.astype(np.float32)
+        pixels = self._read(image.path).pixels
+        if pixels.shape != (image.height, image.width):
+            found = f"{pixels.shape[1]} x {pixels.shape[0]}"
+            raise DatasetError(f"is {found} pixels, its labels say {image.width} x {image.height}", image.path)
+        small = pixels.astype(np.uint8)
+        compact: npt.NDArray[np.generic] = small if np.array_equal(small, pixels) else pixels
+        if compact.nbytes <= self._room:
+            self._room -= compact.nbytes
+            self._kept[image.path] = compact
+        return pixels
+
+
+def schedule(datasets: Sequence[Dataset], weights: Sequence[float], n: int, seed: int) -> list[LabelledImage]:
+    """The image at each place of a run: data sets drawn by weight, each walked through in a new order every epoch.
+
+    Args:
+        datasets: at least one, none empty.
+        weights: relative share of each.
+        n: images in the whole run.
+        seed: of the order.
+    """
+    generator = np.random.default_rng((seed, 1))
+    shares = np.asarray(weights, np.float64) / np.sum(weights)
+    source = generator.choice(len(datasets), size=n, p=shares)
+    order: list[LabelledImage] = [datasets[0].images[0]] * n
+    for number, dataset in enumerate(datasets):
+        places = np.flatnonzero(source == number)
+        epochs = -(-len(places) // len(dataset))
+        walk = np.concatenate([generator.permutation(len(dataset)) for _ in range(epochs)] or [np.zeros(0, np.int64)])
+        for place, index in zip(places, walk[: len(places)], strict=True):
+            order[int(place)] = dataset.images[int(index)]
+    return order
+
+
+def to_batch(samples: Sequence[Sample]) -> tuple[Tensor, list[Target]]:
+    """Stacks samples to (B, 1, H, W) and targets with labels from 1; smaller samples are padded right and below."""
+    height = max(-(-s.pixels.shape[0] // 32) * 32 for s in samples)
+    width = max(-(-s.pixels.shape[1] // 32) * 32 for s in samples)
+    images = torch.zeros(len(samples), 1, height, width)
+    targets: list[Target] = []
+    for i, sample in enumerate(samples):
+        h, w = sample.pixels.shape
+        images[i, 0, :h, :w] = torch.from_numpy(np.ascontiguousarray(sample.pixels))
+        targets.append(
+            Target(
+                boxes=torch.from_numpy(np.array(sample.boxes, np.float32)),
+                labels=torch.from_numpy(np.array(sample.labels, np.int64)) + 1,
+                ignore=torch.from_numpy(np.array(sample.ignore, np.float32)),
+            )
+        )
+    return images.contiguous(memory_format=torch.channels_last), targets
+
+
+def move_target(target: Target, device: torch.device) -> Target:
+    """The target on another device."""
+    return Target(
+        boxes=target["boxes"].to(device), labels=target["labels"].to(device), ignore=target["ignore"].to(device)
+    )
+
+
+def batches(
+    order: Sequence[LabelledImage],
+    cache: FrameCache,
+    settings: AugmentationSettings,
+    batch: int,
+    seed: int,
+    first_step: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+    ahead: int = 3,
+) -> Iterator[tuple[Tensor, list[Target]]]:
+    """The batches of a run from `first_step` on, made by one thread a few steps ahead.
+
+    The sample at place p of the run depends on (seed, p) and the image alone, however the run was cut.
+
+    Args:
+        order: the image at each place; `len(order)` is a multiple of `batch`.
+        batch: images a step over all processes; this process makes places rank, rank + processes, … of each step.
+    """
+
+    def make(step: int) -> tuple[Tensor, list[Target]]:
+        samples = []
+        for place in range(step * batch + rank, (step + 1) * batch, processes):
+            image = order[place]
+            generator = np.random.default_rng((seed, 2, place))
+            pixels = cache.pixels(image)
+            samples.append(training_sample(pixels, image.boxes, image.labels, image.ignore, settings, generator))
+        return to_batch(samples)
+
+    steps = len(order) // batch
+    with ThreadPoolExecutor(1, thread_name_prefix="images") as pool:
+        waiting: list[Future[tuple[Tensor, list[Target]]]] = []
+        for step in range(first_step, steps + ahead):
+            if step < steps:
+                waiting.append(pool.submit(make, step))
+            if len(waiting) > ahead or step >= steps:
+                if not waiting:
+                    return
+                yield waiting.pop(0).result()
+        while waiting:
+            yield waiting.pop(0).result()

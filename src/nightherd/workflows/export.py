@@ -1,0 +1,97 @@
+"""What `nightherd export` does: the best weights of a training run into one model file that a plain install runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nightherd.errors import ModelError, ResultsError
+from nightherd.workflows.train import CONFIG, require_torch
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """The model file, its bytes, its classes, and whether it was there already."""
+
+    path: Path
+    size: int
+    classes: tuple[str, ...]
+
+
+def run_config(run: Path) -> dict[str, Any]:
+    """What a run folder says about how it was trained.
+
+    Raises:
+        ModelError: not a training run.
+    """
+    try:
+        config: dict[str, Any] = json.loads((run / CONFIG).read_text(encoding="utf-8"))["run"]
+        if not isinstance(config["settings"], dict) or not isinstance(config["classes"], list):
+            raise TypeError("settings and classes have other shapes")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            "is not a training run (no readable config.json); give the folder that train --out made", run
+        ) from error
+    return config
+
+
+def export_run(
+    run: Path,
+    out: Path | None = None,
+    name: str | None = None,
+    threshold: float = 0.5,
+    thresholds: Mapping[str, float] | None = None,
+    force: bool = False,
+) -> ExportResult:
+    """Exports a run's best weights as ONNX.
+
+    Args:
+        run: a folder that `nightherd train` made.
+        out: the file; `RUN/<name>.onnx` if None.
+        name: what the model is called; the folder's name if None.
+        threshold, thresholds: scores from which a detection counts, in general and by class.
+        force: overwrite `out`.
+
+    Raises:
+        ModelError: not a training run, or one without weights yet.
+        ResultsError: `out` is there already.
+    """
+    require_torch("exporting")
+    from nightherd.detector.export import export_onnx
+    from nightherd.detector.presets import build_detector, preset
+    from nightherd.training.checkpoints import load_tensors
+
+    config = run_config(run)
+    name = name or run.resolve().name
+    out = out or run / f"{name}.onnx"
+    if out.exists() and not force:
+        raise ResultsError("is there already; choose another --out, or --force to overwrite it", out)
+    best = run / "best.safetensors"
+    if not best.is_file():
+        raise ModelError("has no best.safetensors yet; let 'nightherd train' reach its first validation", run)
+    classes = tuple(str(c) for c in config["classes"])
+    if unknown := sorted(set(thresholds or {}) - set(classes)):
+        raise ModelError(
+            f"thresholds for {', '.join(unknown)}, which this run does not know (it knows {', '.join(classes)})"
+        )
+    settings = preset(config["settings"]["preset"], config["settings"]["detector"])
+    plain = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"pretrained": "none"})})
+    detector = build_detector(plain, classes)
+    tensors = load_tensors(best)
+    wanted = detector.state_dict()
+    if set(tensors) != set(wanted) or any(tensors[k].shape != wanted[k].shape for k in wanted):
+        raise ModelError("holds weights of another model than its config.json says", best)
+    detector.load_state_dict(tensors)
+    export_onnx(
+        detector,
+        settings,
+        out,
+        name=name,
+        preset=config["settings"]["preset"],
+        threshold=threshold,
+        thresholds=thresholds,
+    )
+    return ExportResult(out, out.stat().st_size, classes)

@@ -1,0 +1,229 @@
+"""What `nightherd train` does: data sets and settings in, a run folder with the best weights out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightherd import __version__
+from nightherd.datasets import open_dataset
+from nightherd.datasets.types import Dataset
+from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ModelError, ResultsError
+from nightherd.files import write_json, write_text
+from nightherd.frames.readers import read_frame
+
+if TYPE_CHECKING:
+    from nightherd.detector.two_stage import TwoStageDetector
+    from nightherd.training.loop import Progress, TrainingResult
+    from nightherd.training.settings import TrainingSettings
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Data sets with common classes, how often each is drawn, what decides the best weights, and notes."""
+
+    train: tuple[Dataset, ...]
+    weights: tuple[float, ...]
+    validation: Dataset | None
+    notes: tuple[str, ...]
+
+
+def require_torch(purpose: str) -> None:
+    """Raises MissingExtraError where the train extra is not installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("timm") is None:
+        raise MissingExtraError("train", purpose)
+
+
+def open_training_data(
+    data: Sequence[str],
+    validation: Sequence[str] = (),
+    weights: Sequence[float] = (),
+    classes: Sequence[str] = (),
+    mapping: Mapping[str, str] | None = None,
+) -> TrainingData:
+    """Opens data sets for training: their `train` split (or all of one without splits) and, to validate, their `val`.
+
+    Args:
+        data: data sets, as `open_dataset` takes them.
+        validation: data sets to validate on instead of the `val` splits of `data`.
+        weights: how often each of `data` is drawn, 1 each where none are given.
+        classes: names to learn; empty takes those of the first data set after `mapping`.
+        mapping: renames and joins classes.
+
+    Raises:
+        DatasetError: a data set is missing, has no usable class, or its test split was asked for.
+    """
+    if weights and len(weights) != len(data):
+        raise ConfigError(f"{len(weights)} weights for {len(data)} data sets; give one --weight for each --data")
+    mapping = dict(mapping or {})
+    opened = [open_dataset(spec) for spec in data]
+    wanted = tuple(classes) or tuple(dict.fromkeys(mapping.get(name, name) for name in opened[0].classes))
+    notes = []
+    train, held_out = [], []
+    for whole in opened:
+        dataset = whole.with_classes(wanted, mapping)
+        splits = {image.split for image in dataset.images}
+        part = dataset.split("train") if "train" in splits else dataset.subset(i for i in dataset.images if not i.split)
+        if not len(part):
+            raise DatasetError(
+                f"no 'train' split in {dataset.name} (its splits: {', '.join(sorted(map(str, splits)))})"
+            )
+        labelled = {mapping.get(name, name) for name in whole.classes}
+        absent = [name for name in wanted if name not in labelled]
+        notes.append(f"{dataset.name}: {len(part)} training images, {part.n_boxes} boxes" + _absent(absent))
+        train.append(part)
+        if "val" in splits and not validation:
+            held_out.append(dataset.split("val"))
+    for spec in validation:
+        dataset = open_dataset(spec).with_classes(wanted, mapping)
+        splits = {image.split for image in dataset.images}
+        held_out.append(dataset.split("val") if "val" in splits else dataset)
+    joined = None
+    if held_out:
+        images = tuple(image for dataset in held_out for image in dataset.images)
+        joined = Dataset("+".join(d.name for d in held_out), wanted, images)
+        notes.append(f"validation: {len(joined)} images, {joined.n_boxes} boxes")
+    else:
+        notes.append("no validation data: the last weights are kept, not the best (give --val)")
+    return TrainingData(tuple(train), tuple(weights) or (1.0,) * len(train), joined, tuple(notes))
+
+
+def _absent(names: list[str]) -> str:
+    return f"; its frames count as free of: {', '.join(names)}" if names else ""
+
+
+def start_model(settings: TrainingSettings, classes: tuple[str, ...], start: Path | None) -> TwoStageDetector:
+    """A detector with its starting weights: those of a run or a model file, else the preset's own.
+
+    Raises:
+        ModelError: `start` is of another kind or another model.
+    """
+    import torch
+
+    from nightherd.detector.presets import build_detector, preset
+    from nightherd.training.checkpoints import load_tensors, load_weights
+
+    torch.manual_seed(settings.seed)
+    detector = preset(settings.preset, settings.detector)
+    if start is None:
+        return build_detector(detector, classes)
+    plain = detector.model_copy(update={"backbone": detector.backbone.model_copy(update={"pretrained": "none"})})
+    model = build_detector(plain, classes)
+    if start.is_dir():
+        start = start / "best.safetensors"
+    if start.suffix == ".onnx":
+        from nightherd.detector.export import tensors_of_onnx
+
+        load_weights(model, tensors_of_onnx(start), start)
+    elif start.suffix == ".safetensors":
+        load_weights(model, load_tensors(start), start)
+    else:
+        raise ModelError("is neither a run folder, .safetensors nor .onnx; pickles are refused", start)
+    return model
+
+
+def train_model(
+    data: Sequence[str],
+    out: Path,
+    settings: Mapping[str, Any] | None = None,
+    validation: Sequence[str] = (),
+    weights: Sequence[float] = (),
+    mapping: Mapping[str, str] | None = None,
+    start: Path | None = None,
+    force: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> TrainingResult:
+    """Trains a detector into the folder `out`, or goes on where the same command stopped.
+
+    Args:
+        data, validation, weights, mapping: see `open_training_data`.
+        out: the run folder: config.json, metrics.csv, best.safetensors, state/.
+        settings: values of `TrainingSettings`; the rest are its defaults.
+        start: a run folder, .safetensors or .onnx to start from.
+        force: throw away what `out` holds of another run.
+        say, report: called with lines for people, and with the progress of each step.
+
+    Raises:
+        NightherdError: the data, the settings or the folder are at fault.
+    """
+    require_torch("training")
+    from nightherd.training.loop import train
+    from nightherd.training.settings import training_settings
+
+    chosen = training_settings(dict(settings or {}))
+    opened = open_training_data(data, validation, weights, chosen.classes, mapping)
+    classes = opened.train[0].classes
+    for line in opened.notes:
+        say(line)
+    facts = {
+        "settings": json.loads(chosen.model_dump_json()),
+        "classes": list(classes),
+        "data": list(data),
+        "validation": list(validation),
+        "weights": list(opened.weights),
+        "mapping": dict(mapping or {}),
+        "start": None if start is None else str(start),
+        "images": [len(d) for d in opened.train],
+    }
+    _claim(out, facts, force)
+    model = start_model(chosen, classes, start)
+    kept: list[dict[str, Any]] = []
+
+    def told(progress: Progress) -> None:
+        if progress.validation:
+            kept.append(progress.validation)
+        report(progress)
+
+    result = train(model, opened.train, opened.weights, opened.validation, chosen, out, read_frame, facts, told)
+    write_text(out / "metrics.csv", history_csv(result.history))
+    return result
+
+
+def _claim(out: Path, facts: dict[str, Any], force: bool) -> None:
+    """Writes the run's config, or refuses a folder that holds another run."""
+    import shutil
+
+    config = out / CONFIG
+    if config.is_file():
+        try:
+            same = json.loads(config.read_text(encoding="utf-8"))["run"] == facts
+        except (ValueError, KeyError, TypeError):
+            same = False
+        if same:
+            return
+        if not force:
+            raise ResultsError("holds another training run; choose another --out, or --force to start anew", out)
+        for name in ("state", "state-previous"):
+            shutil.rmtree(out / name, ignore_errors=True)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
+        raise ResultsError("is there and is not a training run; choose another --out", out)
+    import torch
+
+    software = {"nightherd": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
+    write_json(config, {"run": facts, "software": software, "machine": platform.machine()})
+
+
+def history_csv(history: Sequence[Mapping[str, Any]]) -> str:
+    """One row a validation: step, images, AP, AP50, AP75, AR, and AP50 of each class."""
+    if not history:
+        return "step,images\n"
+    classes = list(history[0].get("per_class", {}))
+    columns = ["step", "images", "ap", "ap50", "ap75", "ar100"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*columns, *(f"ap50 {name}" for name in classes)])
+    for row in history:
+        values = [row.get(c) for c in columns] + [row["per_class"].get(n, {}).get("ap50") for n in classes]
+        writer.writerow([f"{v:.4f}" if isinstance(v, float) else v for v in values])
+    return buffer.getvalue()

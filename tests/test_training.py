@@ -1,0 +1,256 @@
+"""Training: what is drawn, how it is varied, that it learns, and that a run goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from nightherd.datasets.types import Dataset, LabelledImage  # noqa: E402
+from nightherd.detector.presets import build_detector, preset  # noqa: E402
+from nightherd.errors import ConfigError, DatasetError, ModelError, NightherdError, ResultsError  # noqa: E402
+from nightherd.training.augmentation import (  # noqa: E402
+    AugmentationSettings,
+    Sample,
+    flip,
+    quarter_turn,
+    training_sample,
+)
+from nightherd.training.checkpoints import RunState, load_state, load_tensors, save_state, save_tensors  # noqa: E402
+from nightherd.training.images import schedule, to_batch  # noqa: E402
+from nightherd.training.loop import TrainingResult, learning_rate_at, train  # noqa: E402
+from nightherd.training.settings import TrainingSettings, training_settings  # noqa: E402
+from nightherd.types import Frame  # noqa: E402
+
+CLASSES = ("animal",)
+NO_BOXES = np.zeros((0, 4), np.float32)
+
+
+def scene(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """A frame of 96 × 96 with two warm bodies, and their boxes."""
+    generator = np.random.default_rng(number)
+    pixels = generator.normal(20, 1, (96, 96)).astype(np.float32)
+    boxes = []
+    for left, top in ((8, 12), (56, 60)):
+        x, y = left + generator.integers(0, 16), top + generator.integers(0, 16)
+        pixels[y : y + 10, x : x + 18] += 12
+        boxes.append([x, y, x + 18, y + 10])
+    return pixels, np.array(boxes, np.float32)
+
+
+def dataset(n: int, split: str | None = None) -> Dataset:
+    images = tuple(
+        LabelledImage(i, f"{i}.tif", Path(f"{i}.tif"), 96, 96, scene(i)[1], np.zeros(2, np.int64), split=split)
+        for i in range(n)
+    )
+    return Dataset("scenes", CLASSES, images)
+
+
+def read(path: Path) -> Frame:
+    return Frame(scene(int(path.stem))[0], "celsius")
+
+
+TINY = {
+    "detector": {"backbone": {"pretrained": "none"}, "pyramid": {"channels": 16}, "head": {"width": 32}},
+    "images": 16,
+    "batch": 2,
+    "validate_every": 8,
+    "warmup_steps": 2,
+    "freeze": [],
+    "augmentation": {"crop": 64},
+}
+
+
+def run(
+    folder: Path, data: Dataset | None = None, validation: Dataset | None = None, **changes: object
+) -> TrainingResult:
+    chosen = training_settings({**TINY, **changes})
+    torch.manual_seed(chosen.seed)
+    model = build_detector(preset(chosen.preset, chosen.detector), CLASSES)
+    facts = json.loads(chosen.model_dump_json())
+    return train(model, [dataset(6) if data is None else data], [1.0], validation, chosen, folder, read, facts)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([32, 64, 96, 128]))
+@settings(max_examples=40, deadline=None)
+def test_boxes_of_a_training_crop_lie_in_it_and_on_warm_pixels(seed: int, crop: int) -> None:
+    pixels, boxes = scene(seed % 7)
+    still = AugmentationSettings(crop=crop, noise=0, blur=0, tone=0, gain=0, offset=0)
+    sample = training_sample(pixels, boxes, np.zeros(2, np.int64), NO_BOXES, still, np.random.default_rng(seed))
+    assert sample.pixels.shape == (crop, crop)
+    assert sample.pixels.dtype == np.float32
+    assert len(sample.boxes) == len(sample.labels) <= 2
+    for x1, y1, x2, y2 in sample.boxes:
+        assert 0 <= x1 < x2 <= crop and 0 <= y1 < y2 <= crop
+        inside = sample.pixels[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
+        assert np.median(inside) > 1.5
+
+
+def test_the_same_generator_gives_the_same_crop_and_another_gives_another() -> None:
+    pixels, boxes = scene(0)
+    one, two, other = (
+        training_sample(
+            pixels, boxes, np.zeros(2, np.int64), NO_BOXES, AugmentationSettings(crop=64), np.random.default_rng(s)
+        )
+        for s in (5, 5, 6)
+    )
+    assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.boxes, two.boxes)
+    assert not np.array_equal(one.pixels, other.pixels)
+
+
+@pytest.mark.parametrize("turn", [flip, quarter_turn])
+def test_turning_moves_boxes_with_pixels(turn: object) -> None:
+    pixels = np.zeros((20, 30), np.float32)
+    pixels[3:8, 10:22] = 1
+    sample = turn(Sample(pixels, np.array([[10, 3, 22, 8]], np.float32), np.zeros(1, np.int64), NO_BOXES))  # type: ignore[operator]
+    x1, y1, x2, y2 = sample.boxes[0].astype(int)
+    assert sample.pixels[y1:y2, x1:x2].all()
+    assert sample.pixels.sum() == (x2 - x1) * (y2 - y1)
+
+
+def test_schedule_walks_every_image_before_any_again_and_draws_by_weight() -> None:
+    first, second = dataset(10), Dataset("others", CLASSES, dataset(10).images[:4])
+    order = schedule([first], [1.0], 25, seed=1)
+    assert sorted(i.id for i in order[:10]) == list(range(10)) == sorted(i.id for i in order[10:20])
+    assert [i.id for i in order] != [i.id for i in schedule([first], [1.0], 25, seed=2)]
+    mixed = schedule([first, second], [3.0, 1.0], 4000, seed=1)
+    share = np.mean([any(image is other for other in first.images[4:]) for image in mixed])
+    assert 0.41 < share < 0.49  # three quarters of the draws times six of ten images
+
+
+def test_batches_are_padded_to_multiples_of_32_and_labels_start_at_1() -> None:
+    pixels, boxes = scene(0)
+    images, targets = to_batch([Sample(pixels[:70, :90], boxes, np.zeros(2, np.int64), NO_BOXES)])
+    assert tuple(images.shape) == (1, 1, 96, 96)
+    assert targets[0]["labels"].tolist() == [1, 1]
+
+
+def test_learning_rate_warms_up_and_ends_at_one_percent() -> None:
+    rates = [learning_rate_at(s, 100, 10) for s in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.01, abs=0.002)
+    assert (np.diff(rates[10:]) < 0).all()
+
+
+def test_a_stopped_run_goes_on_to_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    def stop(after: int) -> object:
+        seen = iter(range(1, 100))
+
+        def interrupted(path: Path) -> Frame:
+            if next(seen) > after:
+                raise KeyboardInterrupt
+            return read(path)
+
+        return interrupted
+
+    whole = run(tmp_path / "whole", cache_gb=0)
+    chosen = training_settings({**TINY, "cache_gb": 0})
+    facts = json.loads(chosen.model_dump_json())
+
+    def part(reader: object) -> TrainingResult:
+        torch.manual_seed(chosen.seed)
+        model = build_detector(preset(chosen.preset, chosen.detector), CLASSES)
+        return train(model, [dataset(6)], [1.0], None, chosen, tmp_path / "cut", reader, facts)  # type: ignore[arg-type]
+
+    with pytest.raises(KeyboardInterrupt):
+        part(stop(15))
+    state = load_state(tmp_path / "cut")
+    assert state is not None and state.step == 4
+    part(read)
+    expected, got = load_tensors(whole.best_path), load_tensors(tmp_path / "cut" / "best.safetensors")
+    assert all(torch.equal(expected[k], got[k]) for k in expected)
+    assert part(read).was_finished
+
+
+def test_training_learns_to_find_warm_bodies(tmp_path: Path) -> None:
+    result = run(
+        tmp_path,
+        dataset(8),
+        dataset(4),
+        images=240,
+        batch=4,
+        validate_every=240,
+        learning_rate=2e-3,
+        ema=0.9,
+        warmup_steps=10,
+    )
+    assert result.best["ap50"] > 0.5
+
+
+def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
+    empty = Dataset("empty", CLASSES, (LabelledImage(1, "1.tif", Path("1.tif"), 96, 96),))
+    with pytest.raises(DatasetError, match="no box"):
+        run(tmp_path, empty)
+    with pytest.raises(DatasetError, match="no images"):
+        run(tmp_path, Dataset("none", CLASSES, ()))
+
+
+def test_a_frame_of_another_size_than_its_labels_is_named(tmp_path: Path) -> None:
+    wrong = Dataset(
+        "wrong",
+        CLASSES,
+        tuple(LabelledImage(0, "0.tif", Path("0.tif"), 640, 512, scene(0)[1], np.zeros(2, np.int64)) for _ in range(2)),
+    )
+    with pytest.raises(DatasetError, match="96 x 96"):
+        run(tmp_path, wrong)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_a_way_on(tmp_path: Path) -> None:
+    with pytest.raises(NightherdError, match="learning_rate"):
+        run(tmp_path, learning_rate=1e12, clip=1e12, images=40, warmup_steps=0)
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, images=4)
+    with pytest.raises(ResultsError, match="another training run"):
+        run(tmp_path, images=6)
+
+
+def test_settings_that_cannot_be_are_named() -> None:
+    with pytest.raises(ConfigError, match="imagse"):
+        training_settings({"imagse": 3})
+    with pytest.raises(ConfigError, match=r"augmentation\.crop"):
+        training_settings({"augmentation": {"crop": 33}})
+    assert training_settings({}) == TrainingSettings()
+
+
+def test_a_state_is_whole_after_a_crash_at_any_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = {"a": torch.arange(3.0)}
+    save_state(tmp_path, RunState(1, tensors, tensors, {}, {"n": 1}))
+    original = Path.rename
+    calls = 0
+
+    def crash(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", crash)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(tmp_path, RunState(2, tensors, tensors, {}, {"n": 2}))
+    monkeypatch.undo()
+    state = load_state(tmp_path)
+    assert state is not None and state.step == 1 and state.facts == {"n": 1}
+    save_state(tmp_path, RunState(3, tensors, tensors, {}, {"n": 3}))
+    assert load_state(tmp_path).step == 3  # type: ignore[union-attr]
+
+
+def test_tensor_files_of_another_kind_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_tensors(path, {"a": torch.ones(100)})
+    path.write_bytes(path.read_bytes()[:150])
+    with pytest.raises(ModelError, match="pickles are refused"):
+        load_tensors(path)
+    torch.save({"a": 1}, tmp_path / "p.safetensors")
+    with pytest.raises(ModelError):
+        load_tensors(tmp_path / "p.safetensors")
+    assert load_state(tmp_path) is None
