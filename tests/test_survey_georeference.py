@@ -22,6 +22,7 @@ from nightherd.survey.georeference import (
     ground_to_lonlat,
     lonlat_to_ground,
     place,
+    ring_area,
 )
 from nightherd.types import Pose
 
@@ -254,6 +255,8 @@ def test_ground_seen_twice_counts_once() -> None:
     assert one is not None
     area = 102.4 * 81.92
     assert covered_area([one]) == pytest.approx(area, rel=1e-3)
+    assert ring_area(one) == pytest.approx(area, rel=1e-3)
+    assert ring_area(one[::-1]) == pytest.approx(area, rel=1e-3)
     assert covered_area([one, one]) == pytest.approx(area, rel=1e-3)
     lons, lats = ground_to_lonlat(M2EA.lon or 0, M2EA.lat or 0, [(51.2, 0.0)])
     half = footprint_lonlat(place(replace(M2EA, lon=lons[0], lat=lats[0]), 640, 512))

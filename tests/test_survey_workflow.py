@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from nightherd.inference.progress import Progress
 from nightherd.survey.georeference import ground_to_lonlat, lonlat_to_ground
 from nightherd.survey.records import surveyed_frame
 from nightherd.types import Detections
-from nightherd.workflows.survey import PROGRESS, REPORT, STORE, SUMMARY, run_survey
+from nightherd.workflows.survey import PROGRESS, REPORT, STORE, SUMMARY, SurveyResult, run_survey
 from nightherd.workflows.survey_inputs import flight_truth
 from nightherd.workflows.survey_report import choose_thumbnails
 from survey_flights import ANIMALS, HEIGHT, LAT, LON, HotSpots, write_flight
@@ -28,27 +29,32 @@ def flight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_flight(tmp_path_factory.mktemp("flights") / "meadow")
 
 
+@pytest.fixture(scope="module")
+def surveyed(flight: Path, tmp_path_factory: pytest.TempPathFactory) -> SurveyResult:
+    """The survey of that flight."""
+    out = tmp_path_factory.mktemp("results") / "out"
+    return run_survey(flight, out=out, detector=HotSpots(), command="nightherd survey meadow")
+
+
 def placed(folder: Path) -> np.ndarray:
     """Positions of all detections, metres east and north of the first frame."""
     table = pyogrio.read_dataframe(folder / STORE, layer="detections")
     return lonlat_to_ground(LON, LAT, table["longitude"], table["latitude"])
 
 
-def test_every_view_of_an_animal_is_placed_where_the_animal_stands(flight: Path, tmp_path: Path) -> None:
-    result = run_survey(flight, out=tmp_path / "out", detector=HotSpots())
-    places = placed(result.folder)
-    assert len(places) == result.summary["detections"] >= 8
+def test_every_view_of_an_animal_is_placed_where_the_animal_stands(surveyed: SurveyResult) -> None:
+    places = placed(surveyed.folder)
+    assert len(places) == surveyed.summary["detections"] >= 8
     nearest = np.min([np.hypot(*(places - animal).T) for animal in ANIMALS], axis=0)
     assert nearest.max() < 0.3
-    table = pyogrio.read_dataframe(result.store, layer="detections")
+    table = pyogrio.read_dataframe(surveyed.store, layer="detections")
     assert table["length_m"].max() < 2.0
     assert (table["uncertainty_m"] > 3.0).all()
 
 
-def test_the_summary_counts_detections_and_claims_no_animals(flight: Path, tmp_path: Path) -> None:
-    result = run_survey(flight, out=tmp_path / "out", detector=HotSpots(), command="nightherd survey meadow")
-    summary = json.loads((tmp_path / "out" / SUMMARY).read_bytes())
-    assert summary == result.summary
+def test_the_summary_counts_detections_and_claims_no_animals(surveyed: SurveyResult) -> None:
+    summary = json.loads((surveyed.folder / SUMMARY).read_bytes())
+    assert summary == surveyed.summary
     assert summary["frames"] == 6
     assert summary["frames_failed"] == 0
     assert summary["detections_by_label"] == {"animal": summary["detections"]}
@@ -60,25 +66,25 @@ def test_the_summary_counts_detections_and_claims_no_animals(flight: Path, tmp_p
     one_frame, width = 640 * 512 * gsd**2, 640 * gsd
     assert one_frame < summary["area_m2"] < one_frame * (1 + 2 * 5 * 6.0 / width)
     assert summary["seconds"]["total"] > 0
-    page = (tmp_path / "out" / REPORT).read_text(encoding="utf-8")
+    page = surveyed.report.read_text(encoding="utf-8")
     assert "detections, not individuals" in page
     assert "nightherd survey meadow" in page
 
 
-def test_finished_work_is_left_as_it_is(flight: Path, tmp_path: Path) -> None:
-    first = run_survey(flight, out=tmp_path / "out", detector=HotSpots())
-    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.iterdir()}
-    detector = HotSpots()
-    second = run_survey(flight, out=tmp_path / "out", detector=detector)
+def test_finished_work_is_left_as_it_is(flight: Path, surveyed: SurveyResult) -> None:
+    def state() -> dict[str, tuple[bytes, int]]:
+        return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in surveyed.folder.iterdir()}
+
+    before, detector = state(), HotSpots()
+    second = run_survey(flight, out=surveyed.folder, detector=detector)
     assert second.was_finished
-    assert second.summary == first.summary
+    assert second.summary == surveyed.summary
     assert detector.calls == 0
-    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.iterdir()} == before
+    assert state() == before
 
 
-def test_other_work_is_overwritten_only_by_force(flight: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run_survey(flight, out=out, detector=HotSpots())
+def test_other_work_is_overwritten_only_by_force(flight: Path, surveyed: SurveyResult, tmp_path: Path) -> None:
+    out = shutil.copytree(surveyed.folder, tmp_path / "out")
     other = HotSpots(digest="1" * 64)
     with pytest.raises(ResultsError, match=r"another survey.*--force"):
         run_survey(flight, out=out, detector=other)
@@ -94,16 +100,15 @@ def test_a_report_that_no_survey_made_is_not_overwritten(flight: Path, tmp_path:
     assert (tmp_path / REPORT).read_text() == "mine"
 
 
-def test_an_interrupted_survey_goes_on_and_ends_the_same(flight: Path, tmp_path: Path) -> None:
+def test_an_interrupted_survey_goes_on_and_ends_the_same(flight: Path, surveyed: SurveyResult, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_survey(flight, out=tmp_path / "broken", detector=HotSpots(stop_after=2))
     assert not (tmp_path / "broken" / SUMMARY).exists()
     rest = HotSpots()
     resumed = run_survey(flight, out=tmp_path / "broken", detector=rest)
     assert rest.calls == 4
-    whole = run_survey(flight, out=tmp_path / "whole", detector=HotSpots())
-    assert resumed.store.read_bytes() == whole.store.read_bytes()
-    assert resumed.summary["detections"] == whole.summary["detections"]
+    assert resumed.store.read_bytes() == surveyed.store.read_bytes()
+    assert resumed.summary["detections"] == surveyed.summary["detections"]
 
 
 def test_a_run_that_was_killed_while_writing_a_line_goes_on(flight: Path, tmp_path: Path) -> None:

@@ -237,6 +237,12 @@ def footprint_lonlat(placement: Placement) -> Array | None:
     return np.stack(ground_to_lonlat(placement.lon, placement.lat, ring), axis=1)
 
 
+def ring_area(ring: Array) -> float:
+    """Square metres inside a ring (M, 2) of longitude and latitude, on WGS 84."""
+    area, _ = _ellipsoid().polygon_area_perimeter(ring[:, 0], ring[:, 1])
+    return abs(float(area))
+
+
 def covered_area(footprints: Sequence[Array]) -> float:
     """Square metres that footprints cover together, ground seen twice counted once.
 

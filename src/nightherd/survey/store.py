@@ -22,7 +22,7 @@ import shapely
 
 from nightherd.errors import ResultsError
 from nightherd.files import atomic_path
-from nightherd.survey.georeference import covered_area
+from nightherd.survey.georeference import ring_area
 from nightherd.survey.records import SurveyedFrame
 
 LAYERS = ("detections", "footprints", "frames")
@@ -132,7 +132,7 @@ def _yaw_used(frame: SurveyedFrame) -> float | None:
 def _footprints(frames: Sequence[SurveyedFrame]) -> geopandas.GeoDataFrame:
     seen = [(frame, frame.footprint) for frame in frames if frame.footprint is not None]
     rows = [
-        {"frame": frame.name, "detections": len(frame.detections), "area_m2": round(covered_area([ring]), 2)}
+        {"frame": frame.name, "detections": len(frame.detections), "area_m2": round(ring_area(ring), 2)}
         for frame, ring in seen
     ]
     return _table(rows, _FOOTPRINT_TYPES, [shapely.Polygon(ring) for _, ring in seen])

@@ -19,7 +19,7 @@ from nightherd.frames.readers import read_frame
 from nightherd.models import model_card
 from nightherd.report.content import Box, ClassRow, FrameRow, Mark, ShownFrame, SurveyContent, Thumbnail
 from nightherd.report.pictures import thumbnail, whole_frame
-from nightherd.survey.georeference import PoseSigma, covered_area
+from nightherd.survey.georeference import PoseSigma, covered_area, ring_area
 from nightherd.survey.heading import HeadingCheck
 from nightherd.survey.records import FAILED, SurveyedFrame, count_unplaced
 from nightherd.types import Detections
@@ -70,7 +70,7 @@ def report_content(
         marks=list(_marks(frames)),
         unplaced=count_unplaced(frames),
         area=area,
-        times_seen=sum(covered_area([ring]) for ring in rings) / area if area else None,
+        times_seen=sum(map(ring_area, rings)) / area if area else None,
         thumbnails=thumbnails,
         shown=shown,
         warnings=survey_warnings(frames, heading),
