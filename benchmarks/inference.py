@@ -1,4 +1,4 @@
-"""Milliseconds a frame: our network and predictor beside other detectors, all in ONNX Runtime on this machine's processor.
+"""Milliseconds a frame: our network and predictor beside other detectors, all in ONNX Runtime on the processor.
 
     uv run python benchmarks/inference.py --peer YOLO11n=yolo11n.onnx --peer YOLO11s=yolo11s.onnx
 
@@ -9,9 +9,8 @@ Peers are files, never a dependency: ultralytics is AGPL. With random weights (s
 environment of its own:
 
     uv venv peers && uv pip install --python peers ultralytics onnx
-    peers/bin/python -c 'from ultralytics import YOLO
-    for size in "ns":
-        YOLO(f"yolo11{size}.yaml").export(format="onnx", imgsz=(512, 640), simplify=False)'
+    peers/bin/yolo export model=yolo11n.yaml format=onnx imgsz=512,640 simplify=False
+    peers/bin/yolo export model=yolo11s.yaml format=onnx imgsz=512,640 simplify=False
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ class Predictor:
                 that the model learned (0.5 for a frame that the camera upsampled by 2).
 
         Returns:
-            Boxes in pixels of the frame as given, clipped to it, highest score first, at most the model's maximum.
+            Boxes in pixels of the frame as given, clipped to it, highest score first, at most the model's maximum;
+            none in a frame without any contrast.
 
         Raises:
             ModelError: the network fails on the frame.
@@ -101,6 +102,8 @@ class Predictor:
         if np.ndim(pixels) != 2 or 0 in np.shape(pixels):
             raise ValueError(f"a frame has the shape (H, W), not {np.shape(pixels)}")
         image = resample(normalise(pixels), scale)
+        if not image.any():
+            return Detections(classes=self.classes)
         height, width = image.shape
         tiles = plan_tiles(width, height, self.info.tile, overlap=self.overlap, stride=self.info.stride)
         found = merge([self._run(image, tile) for tile in tiles], tiles, width, height, self.info.max_detections)
