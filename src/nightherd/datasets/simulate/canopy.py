@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from nightherd.datasets.simulate.geometry import Raster
+from nightherd.datasets.simulate.geometry import Raster, View
 from nightherd.datasets.simulate.noise import Fractal, Window, smoothstep
 from nightherd.datasets.simulate.settings import CanopySettings
 from nightherd.types import FloatArray
@@ -22,6 +22,8 @@ from nightherd.types import FloatArray
 SIZE = 192
 """Pixels across a template."""
 VARIANTS = 10
+WARMER = {"bare": (-0.3, -1.2), "dead": (1.0, 1.6), "leafy": (0.2, -0.2), "conifer": (0.0, -0.6), "shrub": (0.0, 0.0)}
+"""How much warmer than the canopy's `contrast` a kind of crown is, in spreads: by night, and in full sun."""
 
 
 def _bare(rng: np.random.Generator, dead: bool = False) -> tuple[FloatArray, FloatArray]:
@@ -49,16 +51,16 @@ def _bare(rng: np.random.Generator, dead: bool = False) -> tuple[FloatArray, Flo
     lean = rng.uniform(0, 2 * np.pi)
     for limb in range(limbs):
         angle = 2 * np.pi * limb / limbs + rng.normal(0, 0.35)
-        reach = SIZE * scale * rng.uniform(0.14, 0.22) * (1 + 0.35 * np.cos(angle - lean))
+        reach = SIZE * scale * rng.uniform(0.15, 0.23) * (1 + 0.35 * np.cos(angle - lean))
         grow(middle, middle, angle, reach, 5.5 * rng.uniform(0.6, 1.1), 2 if dead else 3)
     alpha = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX), np.float32) / np.float32(255)
     window = Window(0, 0, SIZE, SIZE)
     # Twigs too thin to draw: a haze about the branches, streaked outward.
     axis = ((np.arange(SIZE) + 0.5 - SIZE / 2) / (SIZE / 2)).astype(np.float32)
-    angle = np.arctan2(axis[:, None], axis[None, :])
-    streaks = np.cos(37 * angle + 2.5 * Fractal(rng, 30, 4).window(window)) + Fractal(rng, 5, 2, 0.8).window(window)
+    azimuth = np.arctan2(axis[:, None], axis[None, :])
+    streaks = np.cos(37 * azimuth + 2.5 * Fractal(rng, 30, 4).window(window)) + Fractal(rng, 5, 2, 0.8).window(window)
     near = ndimage.gaussian_filter(alpha, 7.0)
-    haze = np.clip((0.5 if dead else 1.6) * near * (0.7 + 0.4 * streaks), 0, 0.6)
+    haze: FloatArray = np.clip((0.5 if dead else 2.0) * near * (0.7 + 0.4 * streaks), 0, 0.6)
     haze = haze * smoothstep(1 - np.hypot(axis[:, None], axis[None, :]), 0.0, 0.25)
     branches = np.clip(alpha * 1.25, 0, 1)
     warmth = 0.3 * Fractal(rng, 40, 3).window(window) + 0.5 + 0.3 * branches
@@ -145,11 +147,13 @@ class Trees:
     warmth: npt.NDArray[np.float64]
 
 
-def plant(settings: CanopySettings, extent: tuple[float, float, float, float], rng: np.random.Generator) -> Trees:
+def plant(
+    settings: CanopySettings, extent: tuple[float, float, float, float], sun: float, rng: np.random.Generator
+) -> Trees:
     """Places trees in an extent (x0, y0, x1, y1 in metres): woods and clearings, or strewn.
 
     Crowns are drawn on a jittered grid and kept where a smooth density field is high, so that `cover` of the ground
-    ends up under crowns.
+    ends up under crowns. `sun` (0 to 1) says how warm each kind is.
     """
     x0, y0, x1, y1 = extent
     margin = settings.crown
@@ -179,7 +183,7 @@ def plant(settings: CanopySettings, extent: tuple[float, float, float, float], r
         turns=rng.uniform(0, 2 * np.pi, n),
         kinds=kinds,
         variants=rng.integers(0, VARIANTS, n),
-        warmth=rng.normal(0, 0.35, n),
+        warmth=rng.normal(0, 0.35, n) + [WARMER[kind][0] * (1 - sun) + WARMER[kind][1] * sun for kind in kinds],
     )
 
 
@@ -200,6 +204,27 @@ def stamp(image: Image.Image, turn: float, scale: float, centre: tuple[float, fl
     coefficients = (c, s, mx - c * cx - s * cy, -s, c, my + s * cx - c * cy)
     turned = image.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
     return turned, left, top
+
+
+def draw_trunks(view: View, trees: Trees, height: float) -> FloatArray:
+    """Share of every pixel (H, W) that trunks cover, from the ground to the crowns: they lean away from the middle."""
+    scale = 2
+    image = Image.new("L", (view.width * scale, view.height * scale))
+    draw = ImageDraw.Draw(image)
+    tall = np.flatnonzero([kind != "shrub" for kind in trees.kinds])
+    foot = np.column_stack([trees.positions[tall], np.zeros(len(tall))])
+    pixels, depth = view.project(np.concatenate([foot, foot + np.array([0.0, 0.0, height])]))
+    lower, upper = pixels[: len(tall)], pixels[len(tall) :]
+    near = (depth[: len(tall)] > 1) & (depth[len(tall) :] > 1)
+    size = np.array([view.width, view.height])
+    near &= np.all((np.maximum(lower, upper) > 0) & (np.minimum(lower, upper) < size), axis=1)
+    for i in np.flatnonzero(near):
+        a, b = lower[i] * scale, upper[i] * scale
+        half = max(0.5, scale * view.focal * 0.024 * trees.diameters[tall[i]] / depth[i])
+        aside = np.array([a[1] - b[1], b[0] - a[0]]) * half / max(float(np.hypot(*(b - a))), 1e-6)
+        corners = (a + aside, b + 0.55 * aside, b - 0.55 * aside, a - aside)
+        draw.polygon([(float(x), float(y)) for x, y in corners], fill=255)
+    return np.asarray(image.reduce(scale), np.float32) / np.float32(255)
 
 
 class Canopy:

@@ -42,7 +42,7 @@ def _item(kind: str, x: float, y: float, sun: float, rng: np.random.Generator) -
         width = length * rng.uniform(0.55, 1.0)
         warm = warm + 0.4
     elif kind == "log":
-        length, width = np.exp(rng.uniform(0.0, 1.7)), rng.uniform(0.08, 0.3)
+        length, width = np.exp(rng.uniform(-0.7, 1.7)), rng.uniform(0.08, 0.3)
         warm = warm * rng.choice([1.0, 1.0, 1.0, -0.6])
     elif kind == "stump":
         length = rng.uniform(0.25, 0.7)

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, TiffTags
 from PIL.TiffImagePlugin import IFDRational
 
 from nightherd.datasets.simulate.camera import Camera
@@ -55,6 +55,12 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
  </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="w"?>"""
+
+
+SCALE = """<GDALMetadata>
+  <Item name="SCALE" sample="0" role="scale">0.01</Item>
+  <Item name="OFFSET" sample="0" role="offset">-273.15</Item>
+</GDALMetadata>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,22 @@ def _exif(settings: SimulationSettings, pose: Recorded) -> Image.Exif:
     return exif
 
 
+def _tags(exif: Image.Exif, xmp: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """The same tags for a TIFF, with the scale of its counts as GDAL states it."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in exif.items():
+        if tag not in (0x8769, 0x8825):
+            tags[tag] = value
+    for pointer in (0x8769, 0x8825):
+        tags.tagtype[pointer] = TiffTags.LONG
+        tags[pointer] = dict(exif.get_ifd(pointer))
+    tags.tagtype[700] = TiffTags.BYTE
+    tags[700] = xmp
+    tags.tagtype[42112] = TiffTags.ASCII
+    tags[42112] = SCALE
+    return tags
+
+
 def _xmp(settings: SimulationSettings, pose: Recorded) -> bytes:
     camera = settings.camera
     yaw = np.radians(pose.yaw)
@@ -188,7 +210,4 @@ def write_frame(path: Path, settings: SimulationSettings, camera: Camera, render
                 temporary, "JPEG", quality=settings.camera.quality, exif=exif, xmp=xmp
             )
         else:
-            info = TiffImagePlugin.ImageFileDirectory_v2()
-            info[700] = xmp
-            info.tagtype[700] = 1
-            Image.fromarray(camera.counts(rendered.reading)).save(temporary, "TIFF", exif=exif, tiffinfo=info)
+            Image.fromarray(camera.counts(rendered.reading)).save(temporary, "TIFF", tiffinfo=_tags(exif, xmp))

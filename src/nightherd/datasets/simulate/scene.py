@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from nightherd.datasets.simulate.body import bicycle, person, quadruped
 from nightherd.datasets.simulate.camera import Camera
-from nightherd.datasets.simulate.canopy import Canopy, plant
+from nightherd.datasets.simulate.canopy import Canopy, draw_trunks, plant
 from nightherd.datasets.simulate.clutter import Clutter, strew
 from nightherd.datasets.simulate.draw import Sprite, draw_body, draw_panels
 from nightherd.datasets.simulate.geometry import Raster, Shot, View
@@ -95,7 +95,7 @@ class Scene:
         self.ground = Ground(ground_settings, self.raster, self.extent, streams[0])
         self.canopy: Canopy | None = None
         if canopy.cover > 0:
-            trees = plant(canopy, self.extent, streams[1])
+            trees = plant(canopy, self.extent, terrain.sun, streams[1])
             self.canopy = Canopy(canopy, trees, self.raster, terrain.sun, azimuth)
         scale = terrain.spread * settings.clutter.warmth
         self.clutter = Clutter(strew(settings.clutter, self.extent, terrain.sun, streams[2]), self.raster, scale,
@@ -218,8 +218,15 @@ class Scene:
         if cover is None or warmth is None:
             return seen, None, None
         height = self.settings.canopy.height
-        heat = np.float32(self.base) + np.float32(self.settings.terrain.spread) * warp(warmth, height)
-        return seen, warp(cover, height), heat
+        heat = warp(warmth, height)
+        shade = warp(cover, height)
+        if self.canopy is not None:
+            trunks = draw_trunks(view, self.canopy.trees, height) * (1 - shade)
+            bark = np.float32(self.settings.canopy.contrast + 0.6)
+            whole = shade + trunks
+            heat = np.where(whole > 0.01, (heat * shade + bark * trunks) / np.maximum(whole, 0.01), heat)
+            shade = whole
+        return seen, shade, np.float32(self.base) + np.float32(self.settings.terrain.spread) * heat
 
     def _sprites(self, view: View) -> list[tuple[Individual, Sprite]]:
         drawn: list[tuple[float, Individual, Sprite]] = []

@@ -78,7 +78,7 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
     if not is_empty:
         herds = tuple(
             HerdSettings(
-                species=name,  # type: ignore[arg-type]
+                species=name,
                 groups=int(rng.integers(1, 3)),
                 size=(1, 2) if rng.random() < 0.7 else (2, 12),
                 spacing=_log_uniform(rng, 1.2, 6.0),
