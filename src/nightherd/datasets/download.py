@@ -66,6 +66,8 @@ def zenodo_files(record: int, server: str = ZENODO) -> tuple[PublicFile, ...]:
                     is_zip=name.lower().endswith(".zip"),
                 )
             )
+    except urllib.error.HTTPError as error:
+        raise DatasetError(f"{url}: the server says {error.code} {error.reason}") from None
     except urllib.error.URLError as error:
         raise DatasetError(f"{url} cannot be reached: {_reason(error)}; check the connection") from None
     except (OSError, http.client.HTTPException) as error:

@@ -142,7 +142,7 @@ def near_duplicates(
         int64 (P, 2), places of the pairs, the first below the second; and float32 (P,) their correlations.
     """
     bits = signs(small)
-    flat = small.reshape(len(small), -1)
+    flat = small.reshape(len(small), SIDE * SIDE)
     usable = bits[:, 0] != 0
     pairs: list[npt.NDArray[np.int64]] = []
     correlations: list[FloatArray] = []
