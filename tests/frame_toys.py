@@ -63,6 +63,7 @@ def exif(
 ) -> Image.Exif:
     """EXIF with what is given; `photo` and `gps` are more tags by number."""
     made = Image.Exif()
+    made[0x0131] = "toy"  # Pillow drops the other directories where the first is empty.
     for tag, value in ((0x010E, description), (0x010F, make), (0x0110, model)):
         if value:
             made[tag] = value

@@ -59,7 +59,7 @@ def test_exif_in_a_png_and_a_tiff_reads_like_that_in_a_jpeg(tmp_path: Path) -> N
     picture = Image.fromarray(np.zeros((8, 8), np.uint8))
     for kind in ("JPEG", "PNG", "TIFF"):
         path = tmp_path / f"one.{kind.lower()}"
-        picture.save(path, kind, exif=made)
+        picture.save(path, kind, exif=made.tobytes())
         header = read_header(path)
         assert (header.make, header.model, header.width, header.height) == ("DJI", "M3T", 8, 8)
         assert header.exif.gps[2] == (47.0, 15.0, 0.0)

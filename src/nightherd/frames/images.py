@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from nightherd.errors import FrameError
 from nightherd.frames import flir
 from nightherd.frames.header import Header
-from nightherd.frames.limits import check_file, check_size
+from nightherd.frames.limits import MAX_PIXELS, check_file, check_size
 from nightherd.frames.palettes import Palette, is_grey, known_palettes, recognise, to_intensity
 from nightherd.types import FloatArray
 
@@ -39,6 +40,8 @@ def read_picture(header: Header) -> tuple[FloatArray, bool, tuple[str, ...]]:
     Raises:
         FrameError: not a picture, broken, too large, or in natural colours.
     """
+    if header.width and header.height:
+        check_size(header.width, header.height, header.path)
     channels = decode(header.path)
     if channels.ndim == 2:
         return channels.astype(np.float32), channels.dtype != np.uint8, ()
@@ -71,7 +74,7 @@ def decode(path: Path) -> npt.NDArray[np.integer[Any]]:
     """
     check_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
             check_size(*image.size, path)
             if image.mode.startswith("I"):
                 deep: npt.NDArray[np.integer[Any]] = np.clip(np.asarray(image), 0, 65535).astype(np.uint16)
@@ -87,7 +90,9 @@ def decode(path: Path) -> npt.NDArray[np.integer[Any]]:
     except UnidentifiedImageError as error:
         raise FrameError("is not an image that Nightherd reads; give JPEG, PNG or TIFF", path) from error
     except Image.DecompressionBombError as error:
-        raise FrameError("states more pixels than any frame has; cut it into tiles", path) from error
+        raise FrameError(
+            f"exceeds the limit of {MAX_PIXELS // 1_000_000} million pixels; cut it into tiles", path
+        ) from error
     except MemoryError as error:
         raise FrameError("does not fit into memory; cut it into tiles", path) from error
     # Pillow's decoders meet hostile bytes here and raise whatever their parsing runs into.

@@ -6,6 +6,7 @@ and `nodata` in 42113), or as FLIR's Vue Pro does (XMP TlinearGain, kelvin a cou
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import struct
@@ -23,6 +24,8 @@ from nightherd.frames.planck import ZERO_CELSIUS
 from nightherd.frames.tags import Tags, text
 from nightherd.frames.xmp import xmp_number
 from nightherd.types import FloatArray, Unit
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # What it finds wrong is in the error that is raised.
 
 GDAL_METADATA, GDAL_NODATA = 42112, 42113
 
