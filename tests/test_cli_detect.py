@@ -212,7 +212,7 @@ def test_ctrl_c_half_way_keeps_what_was_done_and_the_next_run_goes_on(
         assert run(command) == 0
         assert len(seen) == 3
     assert out.read_bytes() == in_one_go.read_bytes()
-    assert len(list((tmp_path / "pictures").iterdir())) == 5
+    assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 5
 
 
 def test_finished_work_is_said_and_not_done_again(
@@ -298,12 +298,15 @@ def test_a_picture_that_is_lost_is_drawn_again_without_detecting(
 
 
 def test_pictures_in_the_folder_of_images_are_not_looked_at_by_the_next_run(
-    folder: Path, model: str, out: Path
+    folder: Path, model: str, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["detect", str(folder), "--model", model, "--out", str(out), "--draw", str(folder / "pictures")]
     assert run(command) == 0
     assert run(command) == 0
+    assert run(command[:-2]) == 0
     assert len(rows(out)) == 5
+    assert run([*command[:-1], str(folder), "--force"]) == 1
+    assert "holds the images" in capsys.readouterr().err
 
 
 def test_visual_twins_hidden_files_and_earlier_results_are_left_out(tmp_path: Path) -> None:
@@ -331,7 +334,7 @@ def test_images_that_differ_in_their_suffix_alone_have_pictures_of_their_own(
     write_frame(tmp_path / "in" / "frame.tif")
     Image.fromarray(np.arange(96 * 64, dtype=np.uint8).reshape(64, 96)).save(tmp_path / "in" / "frame.png")
     run_detect([tmp_path / "in"], model=model, out=out, draw=tmp_path / "pictures")
-    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["frame_png.jpg", "frame_tif.jpg"]
+    assert sorted(path.name for path in (tmp_path / "pictures").glob("*.*g")) == ["frame_png.jpg", "frame_tif.jpg"]
 
 
 def test_a_full_disk_is_one_line_and_the_next_run_goes_on(

@@ -111,8 +111,9 @@ class DetectResult:
             lines.append(f"… and {len(self.detections) - SHOWN} more images")
         total = ", ".join(f"{n} {name}" for name, n in self.by_class.items())
         failed = f", {len(self.failures)} could not be read" if self.failures else ""
-        left_out = f", {self.left_out} visual twins left out" if self.left_out else ""
-        lines.append(f"{len(self.detections)} images looked at{failed}{left_out}; {self.model} found {total}")
+        left_out = f", {self.left_out} visual pictures of the same scenes left out" if self.left_out else ""
+        images = "1 image" if len(self.detections) == 1 else f"{len(self.detections)} images"
+        lines.append(f"{images} looked at{failed}{left_out}; {self.model} found {total}")
         lines.append(f"results: {self.results}")
         if self.pictures is not None:
             lines.append(f"pictures: {self.pictures}")
@@ -175,6 +176,8 @@ def run_detect(
     out = Path(out) if out is not None else default_results(sources)
     record = out.with_suffix(".progress.jsonl")
     _refuse_to_overwrite_input(images, out, record)
+    if draw is not None and any(source.is_dir() and source.resolve() == draw.resolve() for source in sources):
+        raise ResultsError("holds the images; choose another folder for --draw", draw)
     if predictor is None:
         from nightherd.inference.predictor import Predictor
         from nightherd.models import DEFAULT_MODEL

@@ -12,6 +12,8 @@ from nightherd.errors import FrameError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 RESULTS_FOLDER = "nightherd-results"
+PICTURES_MARK = ".nightherd-pictures"
+"""A folder with a file of this name holds pictures that Nightherd drew, not images to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ def _images_in(folder: Path, exclude: Path | None) -> tuple[list[Path], int]:
     barred = exclude.resolve() if exclude else None
     for root, folders, files in os.walk(folder):
         here = Path(root)
+        if PICTURES_MARK in files and here != folder:
+            folders.clear()
+            continue
         folders[:] = [
             name
             for name in folders

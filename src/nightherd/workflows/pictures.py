@@ -15,10 +15,10 @@ from typing import Any
 from PIL import Image
 
 from nightherd.errors import ResultsError
-from nightherd.files import atomic_path
+from nightherd.files import atomic_path, write_text
 from nightherd.types import Detections, Frame
 from nightherd.workflows.drawing import draw_detections
-from nightherd.workflows.images import ImageFile
+from nightherd.workflows.images import PICTURES_MARK, ImageFile
 
 UNIT_NAMES = {"celsius": "°C", "counts": "raw counts", "display": "display image"}
 
@@ -47,6 +47,8 @@ class Pictures:
         self.model = model
         if folder.exists() and not folder.is_dir():
             raise ResultsError("is a file; --draw names a folder", folder)
+        if not folder.exists() or not any(folder.iterdir()):
+            write_text(folder / PICTURES_MARK, "Nightherd drew the pictures in this folder.\n")
         self.paths = _picture_paths(folder, images)
         inputs = {image.path.resolve() for image in images}
         self.missing: set[ImageFile] = set()
