@@ -156,6 +156,13 @@ def test_weights_in_other_files(tmp_path: Path) -> None:
     assert "weights in other files" in refused_model(tmp_path, move_out)
 
 
+def test_weights_said_to_be_elsewhere_without_saying_where(tmp_path: Path) -> None:
+    def move_out(model: Any) -> None:
+        model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+
+    assert "weights in other files" in refused_model(tmp_path, move_out)
+
+
 def branch(inner: Any) -> Any:
     """A node with a graph inside, that holds one more node."""
     return helper.make_node("If", ["condition"], ["z"], then_branch=helper.make_graph([inner], "branch", [], []))
