@@ -94,16 +94,25 @@ def test_finished_work_is_not_done_again_and_other_work_is_not_touched(tmp_path:
         convert(dataset, tmp_path / "notes" / "mine.txt", "coco")
 
 
+def test_force_replaces_images_of_the_same_name_and_size(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        dataset = many(tmp_path / str(seed), 2, seed=seed)
+        for image in dataset.images:
+            image.path.write_bytes(bytes([seed]) * 100)
+        convert(dataset, tmp_path / "out", "coco", force=True)
+    assert {path.read_bytes() for path in (tmp_path / "out").rglob("*.png")} == {bytes([2]) * 100}
+
+
 def test_an_interrupted_conversion_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = many(tmp_path / "in", 6)
     place = converting._place
     placed: list[Path] = []
 
-    def interrupted(source: Path, target: Path, mode: converting.ImageMode) -> str:
+    def interrupted(source: Path, target: Path, mode: converting.ImageMode, goes_on: bool) -> str:
         if len(placed) == 4:
             raise KeyboardInterrupt
         placed.append(target)
-        return place(source, target, mode)
+        return place(source, target, mode, goes_on)
 
     monkeypatch.setattr(converting, "_place", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -83,7 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if server.cut_after:
             part = part[: server.cut_after.pop(0)]
-        self.wfile.write(part)
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(part)
         self.close_connection = True
 
 

@@ -21,7 +21,7 @@ from nightherd.datasets.voc import read_voc
 from nightherd.datasets.yolo import read_yolo
 from nightherd.errors import DatasetError, ResultsError
 
-FUZZ = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ODD: st.SearchStrategy[Any] = st.recursive(
     st.none()
     | st.booleans()

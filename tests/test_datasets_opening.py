@@ -26,6 +26,14 @@ def test_a_flight_with_annotations_beside_its_frames_opens(tmp_path: Path) -> No
     assert (dataset.name, len(dataset)) == ("flight", 2)
 
 
+def test_the_bundled_flight_opens_by_its_name() -> None:
+    dataset = open_dataset("example")
+    assert dataset.n_boxes > 0
+    assert any(image.individuals is not None for image in dataset.images)
+    assert all(image.path.is_file() and "flight" in image.attributes for image in dataset.images)
+    assert dataset.problems == ()
+
+
 def split_set(root: Path) -> Path:
     """HIT-UAV's layout: annotations/{train,val}.json and images/{train,val}/."""
     for first, split in ((1, "train"), (10, "val")):
@@ -109,6 +117,15 @@ def test_a_single_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
         with pytest.raises(DatasetError, match="give"):
             open_dataset(tmp_path / name)
+
+
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "glob", refused)
+    with pytest.raises(DatasetError, match="cannot be read: Permission denied"):
+        open_dataset(tmp_path)
 
 
 def test_a_name_is_found_where_nightherd_data_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def inspect(
         print_json({**done.inspection.to_json(), "picture": str(done.picture)})
         return
     _say_inspection(done.inspection)
-    note(f"picture: {done.picture}")
+    note(f"picture: {done.picture}; all of it, every problem too: {done.record}")
 
 
 def convert(
@@ -265,7 +265,9 @@ def _say_duplicates(found: Inspection) -> None:
     from nightherd.cli.console import say
 
     pairs = found.duplicates
-    say(f"near-duplicates among {found.compared:,} images: {pairs['within_splits']:,} pairs within a split")
+    total = sum(s.images for s in found.splits.values())
+    of = "" if found.compared == total else f", an even sample of {total:,}"
+    say(f"near-duplicates among {found.compared:,} images{of}: {pairs['within_splits']:,} pairs within a split")
     if len(found.splits) < 2:
         return
     say(f"  {pairs['across_splits']:,} pairs across splits")

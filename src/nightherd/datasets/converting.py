@@ -23,6 +23,7 @@ Format = Literal["coco", "yolo", "voc"]
 FORMATS: tuple[Format, ...] = ("coco", "yolo", "voc")
 ImageMode = Literal["copy", "link", "none"]
 IMAGE_MODES: tuple[ImageMode, ...] = ("copy", "link", "none")
+Claim = Literal["new", "begun", "done"]
 MARK = "nightherd-conversion.json"
 """Written into the folder first and last, so that a run can tell its own work from other work, and done from not."""
 
@@ -59,7 +60,7 @@ def fingerprint(dataset: Dataset, *more: str) -> str:
     return digest.hexdigest()
 
 
-def claim(folder: Path, mark: str, what: str, force: bool) -> bool:
+def claim(folder: Path, mark: str, what: str, force: bool) -> Claim:
     """Claims a folder for a piece of work, before anything is written into it.
 
     Args:
@@ -69,7 +70,7 @@ def claim(folder: Path, mark: str, what: str, force: bool) -> bool:
         force: take the folder even where other work lies in it; nothing is deleted.
 
     Returns:
-        Whether the same work is already finished there.
+        `done` where the same work is already finished there, `begun` where it was interrupted, else `new`.
 
     Raises:
         ResultsError: other work lies there.
@@ -84,11 +85,11 @@ def claim(folder: Path, mark: str, what: str, force: bool) -> bool:
             found = None
     is_own = isinstance(found, dict) and found.get("fingerprint") == mark
     if is_own and found.get("done") is True:
-        return True
+        return "done"
     if not is_own and not force and folder.is_dir() and any(folder.iterdir()):
         raise ResultsError("other work lies here; give another folder, or --force to write over it", folder)
     write_json(folder / MARK, {"what": what, "fingerprint": mark, "done": False})
-    return False
+    return "begun" if is_own else "new"
 
 
 def convert(
@@ -121,7 +122,8 @@ def convert(
     mark = fingerprint(dataset, to, images)
     lost = losses(dataset, to)
     n_boxes = dataset.n_boxes
-    if claim(folder, mark, f"converted to {to}", force):
+    claimed = claim(folder, mark, f"converted to {to}", force)
+    if claimed == "done":
         return Conversion(folder, len(dataset), n_boxes, 0, 0, len(dataset), lost, True)
     names = targets(dataset, to)
     if len({name.lower() for name in names}) < len(names):
@@ -130,7 +132,7 @@ def convert(
     if images != "none":
         pairs = list(zip(dataset.images, names, strict=True))
         for image, name in track(pairs, "placing images", len(pairs)):
-            done[_place(image.path, folder / name, images)] += 1
+            done[_place(image.path, folder / name, images, claimed == "begun")] += 1
     if to == "yolo":
         write_yolo(dataset, folder, names)
     elif to == "voc":
@@ -169,13 +171,13 @@ def losses(dataset: Dataset, to: Format) -> tuple[str, ...]:
     return tuple(lost)
 
 
-def _place(source: Path, target: Path, mode: ImageMode) -> str:
-    """Puts one image in place; says how."""
+def _place(source: Path, target: Path, mode: ImageMode, goes_on: bool) -> str:
+    """Puts one image in place; says how. Only where work goes on is an image of the same size taken for the same."""
     try:
         size = source.stat().st_size
     except OSError:
         raise DatasetError("the image is not there; leave missing images out with --skip-missing", source) from None
-    if is_file(target) and target.stat().st_size == size:
+    if goes_on and is_file(target) and target.stat().st_size == size:
         return "present"
     if mode == "link":
         try:

@@ -38,13 +38,16 @@ def open_dataset(
         DatasetError: there is nothing of that name, or it is no data set that can be read.
     """
     path = Path(spec)
-    if not path.exists():
-        path = catalogue.local_path(str(spec))
-    name = catalogue.name_of(str(spec)) or None
-    if is_file(path):
-        dataset = _open_file(path, split, missing, images, name)
-    else:
-        dataset = _open_folder(path, split, missing, images, name or path.resolve().name)
+    try:
+        if not path.exists():
+            path = catalogue.local_path(str(spec))
+        name = catalogue.name_of(str(spec))
+        if is_file(path):
+            dataset = _open_file(path, split, missing, images, name)
+        else:
+            dataset = _open_folder(path, split, missing, images, name or path.resolve().name)
+    except OSError as error:
+        raise DatasetError(f"cannot be read: {error.strerror or error}", error.filename or path) from None
     if not dataset.images:
         raise DatasetError("the labels name no image", path)
     return dataset if split is None else dataset.split(split)

@@ -6,6 +6,7 @@ where the ids are not the data set's own, and `category`, the name of the class,
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -50,8 +51,6 @@ def result_rows(
 
 def write_results(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows of COCO results, one a line, whole or not at all."""
-    import json
-
     lines = (json.dumps(dict(row), ensure_ascii=False, allow_nan=False) for row in rows)
     body = ",\n".join(lines)
     write_text(Path(path), f"[\n{body}\n]\n" if body else "[]\n")
