@@ -19,6 +19,7 @@ import numpy as np
 
 from nightherd import __version__
 from nightherd.datasets.simulate.files import Placement, Recorded, frame_name, recorded, write_frame
+from nightherd.datasets.simulate.plan import count_legs
 from nightherd.datasets.simulate.scene import CATEGORIES, Rendered
 from nightherd.datasets.simulate.settings import SimulationSettings
 from nightherd.datasets.simulate.simulation import Simulation
@@ -165,7 +166,9 @@ def write_flight(
     done = {int(path.stem) for path in (out / PARTS).glob("[0-9]*.json")} if (out / PARTS).is_dir() else set()
     left = [number for number in range(settings.frames) if number not in done]
     simulation = Simulation(settings, seed)
-    run = 8 if settings.kind == "flight" else settings.frames_per_scene * 4
+    # A process takes whole legs, whose frames share their ground, or a few worlds.
+    legs = count_legs(settings.flight, settings.camera, settings.frames)
+    run = min(64, -(-settings.frames // legs)) if settings.kind == "flight" else settings.frames_per_scene * 4
     batches = [left[i : i + run] for i in range(0, len(left), run)]
     if workers > 1 and len(left) > 2 * run:
         with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings, seed)) as pool:

@@ -17,7 +17,8 @@ PERIOD = 128
 """Points of a lattice along either side before it repeats."""
 
 
-COARSE = 4
+COARSE = (4, 2)
+"""How many times coarser the rasters are on which long waves are summed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Fractal:
             # A lattice that starts at the same corner at every octave would line up there; the odd factor breaks it.
             odd = max(1.0, length * (1 + 0.037 * octave))
             # Grain of a few pixels shows no direction, and turned fields cost ten times as much.
-            turned = stretch if odd >= 3 * COARSE else 1.0
+            turned = stretch if odd >= 3 * COARSE[0] else 1.0
             self.parts.append((amplitude, Field(rng, odd, turned, angle)))
             total += amplitude**2
         self.scale = 1.0 / np.sqrt(total)
@@ -125,22 +126,33 @@ class Fractal:
     def window(self, window: Window) -> FloatArray:
         """Values in a window of the raster, float32 (height, width), about unit variance.
 
-        Octaves much longer than a pixel are summed on a raster `COARSE` times coarser, aligned to the whole raster.
+        Octaves much longer than a pixel are summed on rasters 4 and 2 times coarser, aligned to the whole raster.
         """
-        broad = [part for part in self.parts if part[1].wavelength >= 3 * COARSE]
-        left, top = window.left // COARSE - 2, window.top // COARSE - 2
-        right, bottom = -(-(window.left + window.width) // COARSE) + 2, -(-(window.top + window.height) // COARSE) + 2
-        coarse = Window(left, top, right - left, bottom - top)
-        total = np.zeros((coarse.height, coarse.width), np.float32)
-        for amplitude, part in broad:
-            total += np.float32(amplitude * self.scale) * part.window(coarse, COARSE)
-        x0, y0 = window.left / COARSE - left, window.top / COARSE - top
-        box = (x0, y0, x0 + window.width / COARSE, y0 + window.height / COARSE)
-        image = Image.fromarray(total).resize((window.width, window.height), Image.Resampling.BILINEAR, box=box)
-        result = np.array(image, np.float32)
-        for amplitude, part in self.parts[len(broad) :]:
-            result += np.float32(amplitude * self.scale) * part.window(window)
+        result = np.zeros((window.height, window.width), np.float32)
+        rest = list(self.parts)
+        for zoom in COARSE:
+            broad = [part for part in rest if part[1].wavelength >= 3 * zoom]
+            rest = rest[len(broad) :]
+            if broad:
+                result += _enlarged(broad, window, zoom)
+        for amplitude, part in rest:
+            result += np.float32(amplitude) * part.window(window)
+        result *= np.float32(self.scale)
         return result
+
+
+def _enlarged(parts: list[tuple[float, Field]], window: Window, zoom: int) -> FloatArray:
+    """The sum of some octaves on a raster `zoom` times coarser, enlarged to a window."""
+    left, top = window.left // zoom - 2, window.top // zoom - 2
+    right, bottom = -(-(window.left + window.width) // zoom) + 2, -(-(window.top + window.height) // zoom) + 2
+    coarse = Window(left, top, right - left, bottom - top)
+    total = np.zeros((coarse.height, coarse.width), np.float32)
+    for amplitude, part in parts:
+        total += np.float32(amplitude) * part.window(coarse, zoom)
+    x0, y0 = window.left / zoom - left, window.top / zoom - top
+    box = (x0, y0, x0 + window.width / zoom, y0 + window.height / zoom)
+    image = Image.fromarray(total).resize((window.width, window.height), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image, np.float32)
 
 
 def smoothstep(values: FloatArray, low: float, high: float) -> FloatArray:

@@ -16,6 +16,13 @@ def footprint(flight: FlightSettings, camera: CameraSettings) -> tuple[float, fl
     return camera.width * gsd, camera.height * gsd
 
 
+def count_legs(flight: FlightSettings, camera: CameraSettings, frames: int) -> int:
+    """Legs of a plan: as many as were asked for, or as many as make the site near square."""
+    across, along = footprint(flight, camera)
+    square = np.sqrt(frames * along * (1 - flight.front_overlap) / (across * (1 - flight.side_overlap)))
+    return min(flight.legs or max(1, round(float(square))), frames)
+
+
 def lawnmower(flight: FlightSettings, camera: CameraSettings, frames: int, rng: np.random.Generator) -> list[Shot]:
     """The exposures of a flight, in order.
 
@@ -25,8 +32,7 @@ def lawnmower(flight: FlightSettings, camera: CameraSettings, frames: int, rng: 
     across, along = footprint(flight, camera)
     stride = along * (1 - flight.front_overlap)
     spacing = across * (1 - flight.side_overlap)
-    legs = flight.legs or max(1, round(float(np.sqrt(frames * stride / spacing))))
-    legs = min(legs, frames)
+    legs = count_legs(flight, camera, frames)
     per_leg = [len(part) for part in np.array_split(np.arange(frames), legs)]
     shots: list[Shot] = []
     time = 0.0

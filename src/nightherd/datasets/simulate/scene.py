@@ -25,7 +25,7 @@ from nightherd.datasets.simulate.terrain import Ground
 from nightherd.datasets.simulate.vehicles import vehicle
 from nightherd.types import FloatArray
 
-CHUNK = 384
+CHUNK = 512
 """Pixels across the pieces in which the ground of a flight is made and kept."""
 CATEGORIES = ("animal", "person", "vehicle", "bicycle")
 
@@ -106,7 +106,7 @@ class Scene:
         self.individuals = self._populate(streams[4])
         self.base = self._typical_ground()
         # The ground's own chunks are kept while frames overlap; a method cache would keep the scene alive.
-        self._kept = lru_cache(maxsize=64)(self._chunk)
+        self._kept = lru_cache(maxsize=36)(self._chunk)
 
     def view(self, shot: Shot) -> View:
         """A shot through this scene's camera."""

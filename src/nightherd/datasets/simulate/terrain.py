@@ -110,7 +110,7 @@ class Ground:
         stretch = float(rng.choice([1.0, 1.0, 1.6, 2.5]))
         self.bands: dict[str, Fractal | Field] = {
             "broad": Fractal(rng, METRES["broad"] * float(np.exp(rng.normal(0.2, 0.5))) / gsd, 3, 0.55),
-            "middle": Fractal(rng, METRES["middle"] / gsd, 6, 0.62, stretch, wind),
+            "middle": Fractal(rng, METRES["middle"] / gsd, 5, 0.62, stretch, wind),
             "tuft": Fractal(rng, max(1.2, METRES["tuft"] * rng.uniform(0.6, 1.4) / gsd), 5, 0.72, stretch, wind),
             "fine": Field(rng, max(1.3, rng.uniform(0.06, 0.16) / gsd)),
             "grain": Field(rng, 1.0),
