@@ -12,7 +12,9 @@ import numpy as np
 import pyogrio
 import pytest
 
+from nightherd.datasets.bundled import example_flight
 from nightherd.errors import FrameError, PoseError, ResultsError
+from nightherd.frames import read_pose
 from nightherd.inference.progress import Progress
 from nightherd.survey.georeference import ground_to_lonlat, lonlat_to_ground
 from nightherd.survey.records import surveyed_frame
@@ -274,3 +276,25 @@ def test_the_real_flight_is_surveyed_with_plausible_footprints(nightherd_data: P
     assert footprints["area_m2"].between(102.4 * 81.92 * 0.98, 102.4 * 81.92 * 1.03).all()
     assert result.summary["heading"]["offset"] == pytest.approx(55, abs=3)
     assert result.summary["heading"]["corrected"]
+
+
+def test_the_simulator_and_the_map_agree_on_where_an_animal_stands() -> None:
+    folder = example_flight()
+    labels = json.loads((folder / "annotations.json").read_bytes())
+    views: dict[int, list[np.ndarray]] = {}
+    for image in labels["images"]:
+        mine = [label for label in labels["annotations"] if label["image_id"] == image["id"]]
+        corners = [(x, y, x + w, y + h) for x, y, w, h in (label["bbox"] for label in mine)]
+        found = Detections(
+            np.array(corners, np.float32).reshape(-1, 4),
+            np.ones(len(mine), np.float32),
+            np.zeros(len(mine), np.int64),
+            ("animal",),
+        )
+        pose = read_pose(folder / image["file_name"])
+        placed = surveyed_frame(image["file_name"], image["width"], image["height"], pose, found).on_ground
+        for label, place in zip(mine, lonlat_to_ground(15.0, 47.5, placed.lon, placed.lat), strict=True):
+            views.setdefault(label["individual_id"], []).append(place)
+    seen_often = [np.array(places) for places in views.values() if len(places) >= 3]
+    assert len(seen_often) >= 8
+    assert max(np.hypot(*(places - places.mean(axis=0)).T).max() for places in seen_often) < 3.0

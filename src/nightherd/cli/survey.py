@@ -20,9 +20,9 @@ def register(app: typer.Typer) -> None:
             ..., help="The folder of one flight's frames, or 'example' for the bundled flight."
         ),
         model: str | None = typer.Option(None, help="A bundled model's name (see 'nightherd models') or a model file."),
-        out: Path | None = typer.Option(None, help="Folder of the results. [default: nightherd-results/NAME]"),
+        out: Path | None = typer.Option(None, help="Folder of the results, else nightherd-results/NAME."),
         threshold: float | None = typer.Option(
-            None, min=0.0, max=1.0, help="Score from which a detection counts. [default: the model's own, one a class]"
+            None, min=0.0, max=1.0, help="Score from which a detection counts, else the model's own, one a class."
         ),
         camera: str | None = typer.Option(None, help="Which thermal camera, where the folder holds frames of several."),
         positions: Path | None = typer.Option(

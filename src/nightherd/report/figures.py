@@ -14,6 +14,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from nightherd.report.content import MARKERS, Array, FrameRow, Mark, colours
@@ -23,7 +24,7 @@ VECTOR_LIMIT = 1500
 """Shapes of a kind that are drawn as vectors; more are drawn as pixels, which bounds the size of the page."""
 
 _STYLE: Any = {
-    "font.family": "sans-serif", "font.size": 9.0, "axes.edgecolor": "#888888", "axes.labelcolor": "#333333",
+    "font.family": "sans-serif", "font.size": 10.5, "axes.edgecolor": "#888888", "axes.labelcolor": "#333333",
     "xtick.color": "#555555", "ytick.color": "#555555", "axes.linewidth": 0.7, "svg.hashsalt": "nightherd",
     "svg.fonttype": "path", "text.usetex": False, "text.parse_math": False,
 }  # fmt: skip
@@ -54,11 +55,11 @@ def draw_map(
     with matplotlib.rc_context(_STYLE):
         low, high = _frame_of(points, stretch)
         aspect = (high[1] - low[1]) / ((high[0] - low[0]) * stretch)
-        width = min(7.9, 8.5 / aspect)
+        width = min(7.8, 8.5 / aspect)
         height = width * aspect
         figure = Figure(figsize=(9.0, height + 0.95))
         FigureCanvasSVG(figure)
-        left, bottom = 0.95 + (7.9 - width) / 2, 0.8
+        left, bottom = 1.05 + (7.8 - width) / 2, 0.8
         axes = figure.add_axes((left / 9.0, bottom / (height + 0.95), width / 9.0, height / (height + 0.95)))
         axes.set_facecolor("#fbfbf9")
         axes.set_xlim(low[0], high[0])
@@ -66,7 +67,7 @@ def draw_map(
         axes.set_aspect(1 / stretch)
         legend = _draw_ground(axes, footprints) + _draw_line(axes, line) + _draw_marks(axes, labels, marks)
         _draw_furniture(axes, low, high, stretch)
-        figure.legend(handles=legend, loc="lower center", ncol=len(legend), frameon=False, fontsize=9)
+        figure.legend(handles=legend, loc="lower center", ncol=len(legend), frameon=False)
         return _svg(figure)
 
 
@@ -84,9 +85,9 @@ def draw_strip(frames: Sequence[FrameRow]) -> str:
     counts = np.array([frame.detections for frame in frames], np.float64)
     number = np.arange(1, len(frames) + 1)
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9.0, 1.9))
+        figure = Figure(figsize=(9.0, 2.0))
         FigureCanvasSVG(figure)
-        axes = figure.add_axes((0.06, 0.25, 0.93, 0.68))
+        axes = figure.add_axes((0.07, 0.28, 0.92, 0.66))
         edges = np.arange(len(frames) + 1) + 0.5
         if len(frames) <= 150:
             axes.bar(number, counts, width=0.86, color="#3f6c8f")
@@ -165,15 +166,16 @@ def _draw_marks(axes: Any, labels: Sequence[str], marks: Sequence[Mark]) -> list
         if not chosen:
             continue
         score = np.clip([mark.score for mark in chosen], 0, 1)
+        crowding = min(1.0, max(0.15, math.sqrt(500 / len(marks))))
         axes.scatter(
             [mark.lon for mark in chosen],
             [mark.lat for mark in chosen],
-            s=8 + 34 * score**2,
+            s=(8 + 34 * score**2) * crowding,
             marker=MARKERS[i % len(MARKERS)],
             color=colour,
             alpha=0.35 + 0.6 * score,
             edgecolors="white",
-            linewidths=0.4,
+            linewidths=0.4 * crowding,
             zorder=5,
             rasterized=len(chosen) > VECTOR_LIMIT,
         )
@@ -186,7 +188,7 @@ def _draw_marks(axes: Any, labels: Sequence[str], marks: Sequence[Mark]) -> list
                 marker=marker,
                 linestyle="",
                 markersize=6,
-                label=f"{label} ({len(chosen)})",
+                label=f"{label} ({len(chosen):,})",
             )
         )
     return handles
@@ -194,12 +196,23 @@ def _draw_marks(axes: Any, labels: Sequence[str], marks: Sequence[Mark]) -> list
 
 def _draw_furniture(axes: Any, low: Array, high: Array, stretch: float) -> None:
     width, height = high - low
-    bar, metres = scale_bar(width * stretch * _METRES_A_DEGREE / 1000, 750)
+    halo = [withStroke(linewidth=5, foreground="white")]
+    bar, metres = scale_bar(width * stretch * _METRES_A_DEGREE / 1000, 1000)
     if bar and metres:
         x, y = low[0] + 0.03 * width, low[1] + 0.045 * height
-        axes.plot([x, x + bar / 1000 * width], [y, y], color="#222222", linewidth=3, solid_capstyle="butt", zorder=7)
+        axes.plot(
+            [x, x + bar / 1000 * width],
+            [y, y],
+            color="#222222",
+            linewidth=3,
+            solid_capstyle="butt",
+            zorder=7,
+            path_effects=halo,
+        )
         text = f"{metres:g} m" if metres < 1000 else f"{metres / 1000:g} km"
-        axes.text(x + bar / 2000 * width, y + 0.015 * height, text, ha="center", va="bottom", fontsize=9, zorder=7)
+        axes.text(
+            x + bar / 2000 * width, y + 0.015 * height, text, ha="center", va="bottom", zorder=7, path_effects=halo
+        )
     axes.annotate(
         "N",
         xy=(0.965, 0.965),
@@ -210,14 +223,15 @@ def _draw_furniture(axes: Any, low: Array, high: Array, stretch: float) -> None:
         fontsize=11,
         arrowprops={"arrowstyle": "-|>", "color": "#222222", "linewidth": 1.4},
         zorder=7,
+        path_effects=halo,
     )
     span = max(float(width), float(height))
-    digits = min(6, max(2, math.ceil(-math.log10(span)) + 1))
+    digits = min(6, max(2, math.ceil(-math.log10(span)) + 2))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _degrees(value, digits, "E", "W")))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _degrees(value, digits, "N", "S")))
-    axes.tick_params(labelsize=8, length=3)
+    axes.tick_params(labelsize=9.5, length=3)
 
 
 def _degrees(value: float, digits: int, positive: str, negative: str) -> str:

@@ -303,10 +303,11 @@ def summary_lines(result: SurveyResult) -> list[str]:
     summary = result.summary
     frames, failed = int(summary["frames"]), int(summary["frames_failed"])
     by_label: Mapping[str, int] = summary["detections_by_label"]
-    found = ", ".join(f"{n:,} {label}" for label, n in by_label.items()) or "nothing"
+    found = ", ".join(f"{n:,} {label}" for label, n in by_label.items())
+    caution = "(detections, not individuals: overlapping frames show an animal several times)"
     lines = [
         f"{summary['flight']}: {frames - failed:,} of {frames:,} frames searched with {summary['model']}",
-        f"detected: {found} (detections, not individuals: overlapping frames show an animal several times)",
+        f"detected: {found} {caution}" if found else "detected: nothing",
     ]
     if summary["area_m2"]:
         lines.append(f"ground seen: {summary['area_m2'] / 1e4:,.2f} ha")
