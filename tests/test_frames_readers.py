@@ -209,6 +209,8 @@ def test_black_hot_is_turned_when_stated_or_written_in_the_file(tmp_path: Path) 
     assert np.array_equal(read_frame(plain, polarity="black-hot").pixels, white)
     assert np.abs(read_frame(told).pixels - white).max() < 8
     assert np.array_equal(read_frame(plain).pixels, shown)
+    assert read_frame(plain).notes == ("taken as white-hot",)
+    assert read_frame(told).notes == ("black-hot, as the file says",)
     assert np.abs(read_frame(told, polarity="white-hot").pixels - shown).max() < 8
 
 
@@ -225,6 +227,12 @@ def test_transparent_pixels_have_no_value(tmp_path: Path) -> None:
 def test_a_holiday_photograph_is_refused_by_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(FrameError, match="natural colours"):
         read_frame(saved(tmp_path, "beach.jpg", jpeg(photograph())))
+
+
+def test_a_thermal_frame_in_colours_that_are_not_known_is_not_called_a_photograph(tmp_path: Path) -> None:
+    data = jpeg(photograph(512, 640), exif("DJI", "M3T"))
+    with pytest.raises(FrameError, match=r"none of the palettes that are known.*save it white-hot"):
+        read_frame(saved(tmp_path, "DJI_0001_T.JPG", data))
 
 
 def test_what_is_no_image_is_refused(tmp_path: Path) -> None:

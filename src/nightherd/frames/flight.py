@@ -32,6 +32,7 @@ _VISUAL_NAME = re.compile(r".*_[WVZD]$", re.IGNORECASE)
 _THERMAL_NAME = re.compile(r".*_T$", re.IGNORECASE)
 _LENS = re.compile(r"_[A-Z]$", re.IGNORECASE)
 _SAMPLES = 3
+_VISUAL_PIXELS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +191,15 @@ def _is_thermal(header: Header) -> bool | None:
         return True
     if _VISUAL_NAME.match(stem):
         return False
-    known = camera_of(header.make, header.model)
-    if known is not None and pixel_pitch_of(known, header.width, header.height) is not None:
+    if _THERMAL_NAME.match(stem):
         return True
-    return None if not _THERMAL_NAME.match(stem) else True
+    known = camera_of(header.make, header.model)
+    if known is None:
+        return None
+    if pixel_pitch_of(known, header.width, header.height) is not None:
+        return True
+    # The other lens of the same payload; at night its pictures are as grey as thermal ones.
+    return False if header.width * header.height > _VISUAL_PIXELS else None
 
 
 def _decide(images: list[_Image]) -> None:
@@ -218,8 +224,8 @@ def _decide(images: list[_Image]) -> None:
 def _nothing(folder: Path, others: list[_Image], skipped: list[tuple[Path, str]]) -> FrameError:
     if others:
         return FrameError(
-            f"none of its {len(others)} images is thermal: they are photographs in natural colours; give the folder "
-            "with the thermal frames (DJI names them …_T.JPG)",
+            f"none of its {_count(len(others), 'image')} is thermal, they are photographs or visual frames; give the "
+            "folder of thermal frames (DJI names them …_T.JPG)",
             folder,
         )
     broken = [(path, reason) for path, reason in skipped if path.suffix.lower() in IMAGES]
@@ -237,7 +243,7 @@ def _one_camera(
         return image.camera or f"{image.size[0]}x{image.size[1]}"
 
     counts = Counter(label(image) for image in thermal)
-    found = ", ".join(f"{name} ({count} frames)" for name, count in counts.most_common())
+    found = ", ".join(f"{name} ({_count(count, 'frame')})" for name, count in counts.most_common())
     if camera is not None:
         wanted = camera.lower().strip()
         names = [name for name in counts if wanted in (name.lower(), name.lower().partition(" ")[2])]

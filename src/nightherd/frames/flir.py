@@ -26,6 +26,7 @@ from nightherd.types import FloatArray
 RAW_RECORD, CAMERA_RECORD, PALETTE_RECORD = 0x01, 0x20, 0x22
 MAX_RECORDS = 256
 _SEGMENT_HEADER = 8
+_IMPOSSIBLE = "its FLIR calibration holds impossible values; give --reader image to use its picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,7 @@ def _check(c: Calibration, header: Header) -> None:
         and all(abs(value) < 1 for value in (c.alpha1, c.alpha2, c.beta1, c.beta2))
     )  # fmt: skip
     if not good:
-        raise FrameError(
-            "its FLIR calibration holds impossible values; give --reader image to use its picture", header.path
-        )
+        raise FrameError(_IMPOSSIBLE, header.path)
 
 
 def _time(record: bytes, order: str) -> datetime | None:
@@ -209,4 +208,7 @@ def read_celsius(header: Header) -> tuple[FloatArray, FlirCamera]:
         raise FrameError("holds no raw thermal image; give --reader image to use its picture", header.path)
     taken_by = camera(found[CAMERA_RECORD], header)
     counts = raw_counts(found[RAW_RECORD], header).astype(np.float32)
-    return temperature(counts, taken_by.calibration), taken_by
+    try:
+        return temperature(counts, taken_by.calibration), taken_by
+    except ArithmeticError as error:  # Each constant can be, all together cannot.
+        raise FrameError(_IMPOSSIBLE, header.path) from error

@@ -199,6 +199,7 @@ def _png(path: Path, file: BinaryIO) -> Header:
 
 def _tiff(path: Path, file: BinaryIO) -> Header:
     exif = read_exif(lambda offset, count: _at(file, offset, count) if offset < 1 << 62 else b"")
-    packet: Value | None = exif.image.get(700)
-    xmp = parse_xmp(packet) if isinstance(packet, bytes) else {}
+    packet: Value = exif.image.get(700, b"")
+    packet = packet.encode("utf-8") if isinstance(packet, str) else packet
+    xmp = parse_xmp(packet) if isinstance(packet, bytes) and packet else {}
     return Header(path, "tiff", integer(exif.image, 256), integer(exif.image, 257), exif, xmp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
 import zlib
@@ -14,10 +15,13 @@ from PIL import Image, UnidentifiedImageError
 
 from nightherd.errors import FrameError
 from nightherd.frames import flir
+from nightherd.frames.cameras import camera_of, pixel_pitch_of
 from nightherd.frames.header import Header
 from nightherd.frames.limits import MAX_PIXELS, check_file, check_size
 from nightherd.frames.palettes import Palette, is_grey, known_palettes, recognise, to_intensity
 from nightherd.types import FloatArray
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # What it finds wrong is in the error that is raised.
 
 FORMATS = ("JPEG", "PNG", "TIFF")
 _DECODER_ERRORS = (
@@ -53,17 +57,28 @@ def read_picture(header: Header) -> tuple[FloatArray, bool, tuple[str, ...]]:
     else:
         match = recognise(picture, carried_palettes(header))
         if match is None:
-            names = ", ".join(known.name for known in known_palettes())
-            raise FrameError(
-                "looks like a photograph in natural colours, not a thermal image: its colours follow none of the "
-                f"palettes {names}; give the thermal files themselves",
-                header.path,
-            )
+            raise _unknown_colours(header)
         pixels = to_intensity(picture, match.palette)
         notes = (f"palette {match.palette.name} recognised and undone",)
     if alpha is not None and np.any(alpha == 0):
         pixels = np.where(alpha == 0, np.float32(np.nan), pixels)
     return pixels, False, notes
+
+
+def _unknown_colours(header: Header) -> FrameError:
+    names = ", ".join(palette.name for palette in known_palettes())
+    known = camera_of(header.make, header.model)
+    if known is not None and pixel_pitch_of(known, header.width, header.height) is not None:
+        return FrameError(
+            f"its colours follow none of the palettes that are known ({names}); save it white-hot, or give the "
+            "radiometric file",
+            header.path,
+        )
+    return FrameError(
+        "looks like a photograph in natural colours, not a thermal image: its colours follow none of the palettes "
+        f"{names}; give the thermal files themselves",
+        header.path,
+    )
 
 
 def decode(path: Path) -> npt.NDArray[np.integer[Any]]:

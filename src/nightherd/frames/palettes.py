@@ -127,6 +127,6 @@ def _tree(palette: Palette) -> cKDTree:
 
 
 def _sample(picture: Colours) -> Colours:
-    """At most about 16,000 pixels, spread evenly."""
+    """Some 4,000 pixels, spread evenly."""
     flat = picture.reshape(-1, 3)
-    return flat[:: max(1, len(flat) // 16_000)]
+    return flat[:: max(1, len(flat) // 4_000)]

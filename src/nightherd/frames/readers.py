@@ -110,13 +110,20 @@ def _image(header: Header, options: Options) -> Pixels:
         )
     if is_deep:
         return Pixels(pixels, "counts", notes)
-    is_black_hot = options.polarity == "black-hot"
-    if options.polarity == "auto" and header.description.replace(" ", "").lower() == "blackhot":
-        is_black_hot = True
-        notes = (*notes, "black-hot, as the file says; turned")
-    elif is_black_hot:
-        notes = (*notes, "black-hot, as given; turned")
-    return Pixels(np.float32(255) - pixels if is_black_hot else pixels, "display", notes)
+    is_black_hot, polarity = _polarity(header, options, is_coloured=bool(notes))
+    return Pixels(np.float32(255) - pixels if is_black_hot else pixels, "display", (*notes, *polarity))
+
+
+def _polarity(header: Header, options: Options, is_coloured: bool) -> tuple[bool, tuple[str, ...]]:
+    """Whether dark is warm in a picture, and what to say of it; a palette that was undone tells that itself."""
+    if options.polarity != "auto":
+        return options.polarity == "black-hot", (f"{options.polarity}, as given",)
+    stated = header.description.replace(" ", "").lower()
+    if stated == "blackhot":
+        return True, ("black-hot, as the file says",)
+    if stated == "whitehot":
+        return False, ("white-hot, as the file says",)
+    return False, () if is_coloured else ("taken as white-hot",)
 
 
 def _is_deep_tiff(header: Header) -> bool:
