@@ -9,7 +9,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -171,15 +171,26 @@ def write_flight(
     run = min(64, -(-settings.frames // legs)) if settings.kind == "flight" else settings.frames_per_scene * 4
     batches = [left[i : i + run] for i in range(0, len(left), run)]
     if workers > 1 and len(left) > 2 * run:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings, seed)) as pool:
-            futures = [pool.submit(_work, batch, out) for batch in batches]
-            for future in track(futures, "frames", len(futures)):
-                future.result()
+        _write_with(workers, settings, seed, batches, out, track)
     else:
         for number in track(left, "frames", len(left)):
             write_frames(simulation, [number], out)
     _finish(simulation, out)
     return _summary(out, is_new=True)
+
+
+def _write_with(
+    workers: int, settings: SimulationSettings, seed: int, batches: list[list[int]], out: Path, track: Track
+) -> None:
+    """Writes batches of frames in several processes; an error or Ctrl-C stops the batches that have not begun."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings, seed)) as pool:
+        try:
+            futures = [pool.submit(_work, batch, out) for batch in batches]
+            for future in track(as_completed(futures), "batches of frames", len(futures)):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _claim(out: Path, record: dict[str, Any], force: bool) -> str:
@@ -241,7 +252,7 @@ def _finish(simulation: Simulation, out: Path) -> None:
     individuals: Counter[str] = Counter()
     if simulation.settings.kind == "flight":
         scene = simulation.scene(0)
-        individuals.update(individual.category for individual in scene.individuals)
+        individuals.update(individual.category for individual in scene.individuals if scene.is_in_strip(individual))
         _write_tracks(simulation, out, set(seen))
     else:
         individuals.update(label for label, _ in seen.values())
@@ -284,8 +295,11 @@ def _write_tracks(simulation: Simulation, out: Path, seen: set[int]) -> None:
     points = gpd.GeoDataFrame(positions, columns=columns, geometry="geometry", crs="EPSG:4326")
     with atomic_path(out / TRACKS) as temporary:
         temporary.unlink()
-        lines.to_file(temporary, layer="tracks", driver="GPKG")
-        points.to_file(temporary, layer="positions", driver="GPKG", mode="a")
+        try:
+            lines.to_file(temporary, layer="tracks", driver="GPKG")
+            points.to_file(temporary, layer="positions", driver="GPKG", mode="a")
+        except RuntimeError as error:
+            raise ResultsError(f"the tracks cannot be written ({error}); is the disk full?", out / TRACKS) from error
 
 
 def _summary(out: Path, is_new: bool) -> Written:

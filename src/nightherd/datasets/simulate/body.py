@@ -73,7 +73,7 @@ def quadruped(species: Species, posture: Posture, size: float, rng: np.random.Ge
         rng: bends its spine, turns its head, and gives it antlers or not.
         step: phase of its walk, radians.
     """
-    trunk, half = species.trunk * size, species.width * size / 2
+    trunk, half = species.trunk * size, species.width * size / 2 * float(np.exp(rng.normal(0.06, 0.15)))
     lying = posture == "lying"
     back = species.shoulder * size
     centre = half * 1.05 if lying else back - half * 1.15
@@ -89,7 +89,7 @@ def quadruped(species: Species, posture: Posture, size: float, rng: np.random.Ge
         x, y = x + trunk / 4 * np.cos(heading), y + trunk / 4 * np.sin(heading)
     middle = points[2] - _v(0, 0, centre)
     points = [p - middle for p in points]
-    profile = np.array([0.70, 0.96, 1.0, 0.92, 0.72]) * half * rng.normal(1, 0.06)
+    profile = np.array([0.62, 0.93, 1.0, 0.88, 0.58]) * half * rng.normal(1, 0.06)
     build = _Builder()
     base = float(np.clip(rng.normal(1.0, 0.05), 0.85, 1.15))
 
@@ -120,8 +120,8 @@ def quadruped(species: Species, posture: Posture, size: float, rng: np.random.Ge
 
     # Neck and head.
     turn = {"standing": 0.35, "grazing": 0.35, "walking": 0.15, "alert": 0.8, "lying": 0.9}[posture]
-    rise = {"standing": 0.75, "grazing": -0.85, "walking": 0.45, "alert": 1.05, "lying": 0.55}[posture]
-    rise = float(np.clip(rise + rng.normal(0, 0.15), -1.0, 1.2))
+    rise = {"standing": 0.6, "grazing": -0.75, "walking": 0.4, "alert": 0.95, "lying": 0.55}[posture]
+    rise = float(np.clip(rise + rng.normal(0, 0.2), -1.1, 1.4))
     azimuth = heading + rng.normal(0, turn)
     if species.neck < 0.2 * species.trunk:
         rise *= 0.35

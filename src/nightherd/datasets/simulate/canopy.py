@@ -104,13 +104,19 @@ def _conifer(rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     x, y = np.meshgrid(axis, axis)
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     window = Window(0, 0, SIZE, SIZE)
-    boughs = int(rng.integers(13, 22))
-    swirl = Fractal(rng, 30, 4, 0.6).window(window) * 0.22
-    spokes = np.cos(boughs * (angle + swirl)) + 0.6 * np.cos((2 * boughs + 1) * angle + 3 * radius)
-    reach = 0.74 + 0.10 * spokes + 0.12 * Fractal(rng, 16, 4, 0.7).window(window)
-    alpha = smoothstep((reach - radius).astype(np.float32), -0.06, 0.10)
+    boughs = int(rng.integers(11, 19))
+    swirl = Fractal(rng, 34, 4, 0.6).window(window) * 0.16
+    # Tips of boughs are points; a second whorl fills the notches between them, farther in.
+    phase = boughs * (angle + swirl) / (2 * np.pi)
+    tips = 1 - 2 * np.abs(phase - np.round(phase))
+    between = 1 - 2 * np.abs(phase + 0.5 - np.round(phase + 0.5))
+    lean = 0.06 * np.cos(angle - rng.uniform(0, 2 * np.pi))
+    reach = np.maximum(0.46 + 0.46 * tips**1.3, 0.42 + 0.32 * between**1.3) + lean
+    reach = reach + 0.06 * Fractal(rng, 9, 3, 0.8).window(window)
+    spokes = np.maximum(tips, 0.8 * between) - 0.6
+    alpha = smoothstep((reach - radius).astype(np.float32), -0.05, 0.09)
     needles = Fractal(rng, 7, 3, 0.8).window(window)
-    warmth = 0.9 * (0.55 - radius) + 0.4 * spokes * np.minimum(radius * 1.6, 1) + 0.5 * needles
+    warmth = 0.8 * (0.5 - radius) + 1.1 * spokes * np.minimum(radius * 1.6, 1) + 0.4 * needles
     return alpha, warmth.astype(np.float32)
 
 
@@ -145,6 +151,15 @@ class Trees:
     kinds: tuple[str, ...]
     variants: npt.NDArray[np.int64]
     warmth: npt.NDArray[np.float64]
+
+    def select(self, keep: list[bool]) -> Trees:
+        """The trees that a list of N booleans keeps."""
+        chosen = np.flatnonzero(keep)
+        kinds = tuple(self.kinds[i] for i in chosen)
+        return Trees(
+            self.positions[chosen], self.diameters[chosen], self.turns[chosen], kinds, self.variants[chosen],
+            self.warmth[chosen],
+        )  # fmt: skip
 
 
 def plant(

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pyproj
 from PIL import Image, TiffImagePlugin, TiffTags
 from PIL.TiffImagePlugin import IFDRational
 
@@ -20,8 +21,7 @@ from nightherd.datasets.simulate.scene import Rendered
 from nightherd.datasets.simulate.settings import SimulationSettings
 from nightherd.files import atomic_path
 
-EARTH = 6_371_008.8
-"""Mean radius of the Earth, m (IUGG)."""
+WGS84 = pyproj.Geod(ellps="WGS84")
 
 XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -72,11 +72,9 @@ class Placement:
     bearing: float
 
     def degrees(self, x: float, y: float) -> tuple[float, float]:
-        """Longitude and latitude of a place of the site, by the local tangent plane (right to 1 cm within 1 km)."""
-        b = np.radians(self.bearing)
-        east, north = x * np.cos(b) + y * np.sin(b), -x * np.sin(b) + y * np.cos(b)
-        lat = self.lat + np.degrees(north / EARTH)
-        lon = self.lon + np.degrees(east / (EARTH * np.cos(np.radians(self.lat))))
+        """Longitude and latitude of a place of the site: as far along the geodesic from its origin as on the plane."""
+        azimuth = float(np.degrees(np.arctan2(x, y))) + self.bearing
+        lon, lat, _ = WGS84.fwd(self.lon, self.lat, azimuth, float(np.hypot(x, y)))
         return float(lon), float(lat)
 
 

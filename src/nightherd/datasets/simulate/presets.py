@@ -70,7 +70,18 @@ PRESETS: dict[str, SimulationSettings] = {
         canopy=CanopySettings(kinds=("dead", "leafy", "shrub"), cover=0.3, height=7, crown=6, contrast=1.2),
         herds=(HerdSettings(species="chital", groups=4, size=(3, 12), warmth=9.0),),
     ),
-    "training": SimulationSettings(name="training", kind="mixed", frames=1500, frames_per_scene=2),
+    "undistorted-1024": SimulationSettings(
+        name="undistorted-1024",
+        frames=60,
+        camera=CameraSettings(
+            model="M30T", width=1024, height=1024, pixel_pitch=7.5, blur=1.5, netd=0.04, undistorted_border=True
+        ),
+        flight=FlightSettings(height=36.0, speed=4.0),
+        terrain=TerrainSettings(covers=("heath", "meadow"), patch_size=20, spread=1.0, paths=3, air=4.0),
+        canopy=CanopySettings(kinds=("bare", "shrub"), cover=0.2, height=9, crown=7, clumping=0.9),
+        herds=(HerdSettings(species="red deer", groups=2, size=(5, 10), warmth=5.0),),
+    ),
+    "training": SimulationSettings(name="training", kind="mixed", frames=1500, frames_per_scene=2, empty=0.17),
 }
 
 

@@ -96,9 +96,13 @@ class Scene:
         self.canopy: Canopy | None = None
         if canopy.cover > 0:
             trees = plant(canopy, self.extent, terrain.sun, streams[1])
+            if terrain.water > 0:
+                trees = trees.select([not self.ground.is_water(float(x), float(y)) for x, y in trees.positions])
             self.canopy = Canopy(canopy, trees, self.raster, terrain.sun, azimuth)
         scale = terrain.spread * settings.clutter.warmth
-        self.clutter = Clutter(strew(settings.clutter, self.extent, terrain.sun, streams[2]), self.raster, scale,
+        items = strew(settings.clutter, self.extent, terrain.sun, streams[2])
+        items = [item for item in items if not self.ground.is_water(item.x, item.y)]
+        self.clutter = Clutter(items, self.raster, scale,
                                terrain.sun, azimuth, terrain.air)  # fmt: skip
         self.taken = [(i.x, i.y, 0.6 * i.length + 1) for i in self.clutter.items if i.kind == "building"]
         self.azimuth = float(np.radians(azimuth))
@@ -142,6 +146,16 @@ class Scene:
         for settings in self.settings.herds:
             members += herd(settings, self._dry_spot, seconds, len(members) + 1, rng)
         return members
+
+    def is_in_strip(self, individual: Individual) -> bool:
+        """Whether any exposure had the individual within its frame, hidden or not."""
+        for shot in self.shots:
+            view = self.view(shot)
+            place, *_ = individual.at(shot.time)
+            pixels, depth = view.project(np.array([[place[0], place[1], 0.0]]))
+            if depth[0] > 0 and np.all((pixels[0] >= 0) & (pixels[0] < (view.width, view.height))):
+                return True
+        return False
 
     def _typical_ground(self) -> float:
         x0, y0, x1, y1 = self.extent

@@ -47,10 +47,10 @@ class Species:
 SPECIES: dict[str, Species] = {
     species.name: species
     for species in (
-        Species("red deer", "Cervus elaphus", 1.25, 0.46, 1.15, 0.50, 0.42, 0.14, 0.3, 0.45, 1.0, 0.8, 0.13),
-        Species("roe deer", "Capreolus capreolus", 0.74, 0.27, 0.70, 0.28, 0.22, 0.03, 0.2, 0.42, 1.0, 0.7, 0.10),
-        Species("fallow deer", "Dama dama", 0.98, 0.36, 0.90, 0.36, 0.30, 0.18, 0.3, 0.42, 1.0, 0.7, 0.12),
-        Species("chital", "Axis axis", 0.98, 0.36, 0.88, 0.36, 0.29, 0.22, 0.35, 0.40, 1.2, 0.7, 0.13),
+        Species("red deer", "Cervus elaphus", 1.22, 0.50, 1.15, 0.50, 0.42, 0.14, 0.3, 0.45, 1.0, 0.8, 0.13),
+        Species("roe deer", "Capreolus capreolus", 0.74, 0.29, 0.70, 0.28, 0.22, 0.03, 0.2, 0.42, 1.0, 0.7, 0.10),
+        Species("fallow deer", "Dama dama", 0.97, 0.39, 0.90, 0.36, 0.30, 0.18, 0.3, 0.42, 1.0, 0.7, 0.12),
+        Species("chital", "Axis axis", 0.97, 0.40, 0.88, 0.36, 0.29, 0.22, 0.35, 0.40, 1.2, 0.7, 0.13),
         Species("wild boar", "Sus scrofa", 0.95, 0.42, 0.80, 0.14, 0.42, 0.18, 0.0, 0.80, 0.8, 0.8, 0.28),
         Species("cattle", "Bos taurus", 1.60, 0.68, 1.35, 0.45, 0.50, 0.60, 0.5, 0.50, 1.1, 0.6, 0.15),
         Species("horse", "Equus ferus caballus", 1.55, 0.60, 1.50, 0.75, 0.60, 0.50, 0.0, 0.45, 1.1, 0.8, 0.12),

@@ -115,21 +115,22 @@ class Ground:
             "fine": Field(rng, max(1.3, rng.uniform(0.06, 0.16) / gsd)),
             "grain": Field(rng, 1.0),
         }
-        self.broad = np.float32(rng.uniform(0.3, 1.3))
+        self.broad = np.float32(rng.uniform(0.1, 0.9))
+        self.middle = np.float32(rng.uniform(0.5, 1.1))
         patch = settings.patch_size / gsd
         self.edges = [Fractal(rng, patch, 6, 0.55) for _ in settings.covers[1:]]
         self.thresholds = [float(rng.uniform(-0.3, 0.9)) for _ in self.edges]
         self.softness = [float(np.exp(rng.uniform(np.log(0.1), np.log(1.1)))) for _ in self.edges]
         self.clumps = Fractal(rng, rng.uniform(1.0, 2.6) / gsd, 4, 0.55)
         self.clump_threshold = float(rng.uniform(0.7, 1.4))
-        self.clump_softness = float(rng.uniform(0.4, 1.0))
+        self.clump_softness = float(rng.uniform(0.5, 1.2))
         self.gather = Fractal(rng, rng.uniform(12, 40) / gsd, 3, 0.5)
         self.tilt = rng.normal(0, 0.35, 2) / max(20.0, max(extent[2] - extent[0], extent[3] - extent[1]) / 2)
         self.centre = ((extent[0] + extent[2]) / 2, (extent[1] + extent[3]) / 2)
         self.row_angle = float(rng.uniform(0, np.pi))
         self.row_spacing = float(rng.uniform(0.5, 3.0))
         self.paths = self._paths(rng, extent)
-        self.shore = Fractal(rng, rng.uniform(20, 60) / gsd, 5, 0.5)
+        self.shore = Fractal(rng, rng.uniform(20, 60) / gsd, 7, 0.58)
         self.water_level = float(np.quantile(rng.standard_normal(4096), 1 - settings.water)) if settings.water else 9.0
         self.water_offset = float(rng.uniform(0.5, 3.0) * (1 if settings.sun < 0.4 else -1.2))
         self.light = np.radians(settings.sun_azimuth) if settings.sun > 0.05 else float(rng.uniform(0, 2 * np.pi))
@@ -168,7 +169,8 @@ class Ground:
 
         sun = self.settings.sun
         level = self._mix(masks, [cover.night * (1 - sun) + cover.day * sun for cover in covers])
-        level = level + self.broad * weights["broad"] * bands["broad"] + weights["middle"] * bands["middle"]
+        level = level + self.broad * weights["broad"] * bands["broad"]
+        level = level + self.middle * weights["middle"] * bands["middle"]
         spikes = self._mix(masks, [cover.spikes for cover in covers])
         tufts = bands["tuft"] + spikes * (np.square(np.maximum(bands["tuft"], 0)) - np.float32(0.5))
         small = weights["tuft"] * tufts + weights["fine"] * bands["fine"] + weights["grain"] * bands["grain"]
@@ -247,9 +249,9 @@ class Ground:
             ImageDraw.Draw(mask).line([tuple(p) for p in points], fill=255, width=max(1, round(width)), joint="curve")
             soft = max(0.7, path.soft / self.raster.gsd)
             alpha = ndimage.gaussian_filter(np.asarray(mask, np.float32) / np.float32(255), soft, truncate=2.5)
-            alpha = smoothstep(alpha + np.float32(0.22) * ragged * (alpha > 0.02), 0.15, 0.85)
-            level = level * (1 - np.float32(0.6) * alpha) + np.float32(path.offset) * alpha
+            alpha = smoothstep(alpha + np.float32(0.13) * ragged * (alpha > 0.02), 0.15, 0.85)
+            level = level * (1 - np.float32(0.5) * alpha) + np.float32(path.offset) * alpha
         if self.settings.water > 0:
-            wet = smoothstep(self.shore.window(window), self.water_level, self.water_level + 0.05)
+            wet = smoothstep(self.shore.window(window), self.water_level, self.water_level + 0.08)
             level = level * (1 - wet) + np.float32(self.water_offset) * wet
         return level
