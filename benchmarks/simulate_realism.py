@@ -3,8 +3,9 @@
     NIGHTHERD_DATA=… python benchmarks/simulate_realism.py --frames 80 --seed 9 --picture side.png
 
 Needs the folders hit-uav, deer, bambi and flights of the real data. For every source it prints the median and the
-10 % and 90 % quantiles over its frames of: the slope of the radial power spectrum at 0.01–0.05, 0.05–0.15 and 0.15–0.4 cycles a
-pixel; the grey levels' robust sigma; the mean step between neighbours in those sigmas; and the grey levels' 0.1, 1, 99
+10 % and 90 % quantiles over its frames of: the slope of the radial power spectrum at 0.01–0.05, 0.05–0.15 and
+0.15–0.4 cycles a pixel; the grey levels' robust sigma; the mean step between neighbours in those sigmas; and the
+grey levels' 0.1, 1, 99
 and 99.9 % quantiles as robust z. For the simulated animals also number, size, aspect, contrast and visibility.
 """
 

@@ -63,17 +63,25 @@ def _v(x: float, y: float, z: float) -> Vector:
     return np.array([x, y, z], np.float64)
 
 
-def quadruped(species: Species, posture: Posture, size: float, rng: np.random.Generator, step: float = 0.0) -> Capsules:
+def quadruped(
+    species: Species,
+    posture: Posture,
+    size: float,
+    build_rng: np.random.Generator,
+    rng: np.random.Generator,
+    step: float = 0.0,
+) -> Capsules:
     """One animal.
 
     Args:
         species: its measures.
         posture: what it does.
         size: this individual relative to the species' mean adult.
-        rng: bends its spine, turns its head, and gives it antlers or not.
+        build_rng: how stout it is, and whether it has antlers.
+        rng: bends its spine and turns its head.
         step: phase of its walk, radians.
     """
-    trunk, half = species.trunk * size, species.width * size / 2 * float(np.exp(rng.normal(0.06, 0.15)))
+    trunk, half = species.trunk * size, species.width * size / 2 * float(np.exp(build_rng.normal(0.06, 0.15)))
     lying = posture == "lying"
     back = species.shoulder * size
     centre = half * 1.05 if lying else back - half * 1.15
@@ -89,9 +97,9 @@ def quadruped(species: Species, posture: Posture, size: float, rng: np.random.Ge
         x, y = x + trunk / 4 * np.cos(heading), y + trunk / 4 * np.sin(heading)
     middle = points[2] - _v(0, 0, centre)
     points = [p - middle for p in points]
-    profile = np.array([0.62, 0.93, 1.0, 0.88, 0.58]) * half * rng.normal(1, 0.06)
+    profile = np.array([0.62, 0.93, 1.0, 0.88, 0.58]) * half
     build = _Builder()
-    base = float(np.clip(rng.normal(1.0, 0.05), 0.85, 1.15))
+    base = float(np.clip(build_rng.normal(1.0, 0.05), 0.85, 1.15))
 
     def leg(at: Vector, side: float, fore: bool) -> None:
         ahead = _v(np.cos(heading), np.sin(heading), 0.0) if fore else _v(np.cos(bend / 2), -np.sin(bend / 2), 0.0)
@@ -146,8 +154,8 @@ def quadruped(species: Species, posture: Posture, size: float, rng: np.random.Ge
     for side in (-1.0, 1.0):
         tip = nape + (aside * side * spread + _v(0, 0, 0.45) - face * (1 - spread)) * ear
         build.add(nape + aside * side * thick * 0.5, tip, species.head * size * 0.09, species.head * size * 0.1, 0.95)
-    if rng.random() < species.antlers:
-        beam = species.head * size * rng.uniform(0.7, 1.5)
+    if build_rng.random() < species.antlers:
+        beam = species.head * size * build_rng.uniform(0.7, 1.5)
         for side in (-1.0, 1.0):
             tip = nape + (aside * side * 0.7 + _v(0, 0, 0.8) - face * 0.35) * beam
             build.add(nape, tip, 0.02, 0.014, 0.25)

@@ -47,12 +47,15 @@ class Individual:
     postures: tuple[Posture, ...]
 
     def at(self, time: float) -> tuple[npt.NDArray[np.float64], float, Posture, int]:
-        """Position (2,) m, heading, posture and number of the posture's knot at a time in seconds."""
+        """Position (2,) m, heading, posture, and the knot at which it took that posture, at a time in seconds."""
         t = min(max(time / STEP, 0.0), len(self.track) - 1.0)
         i = min(int(t), len(self.track) - 1)
         j = min(i + 1, len(self.track) - 1)
         place = self.track[i] + (t - i) * (self.track[j] - self.track[i])
-        return place, float(self.headings[i]), self.postures[i], i
+        since = i
+        while since > 0 and self.postures[since - 1] == self.postures[i]:
+            since -= 1
+        return place, float(self.headings[i]), self.postures[i], since
 
 
 def _posture(rng: np.random.Generator) -> Posture:

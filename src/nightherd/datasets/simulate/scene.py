@@ -245,16 +245,17 @@ class Scene:
     def _sprites(self, view: View) -> list[tuple[Individual, Sprite]]:
         drawn: list[tuple[float, Individual, Sprite]] = []
         for individual in self.individuals:
-            place, heading, posture, knot = individual.at(view.shot.time)
+            place, heading, posture, since = individual.at(view.shot.time)
             pixels, depth = view.project(np.array([[place[0], place[1], 0.5]]))
             if depth[0] < 2 or not (-300 < pixels[0, 0] < view.width + 300 and -300 < pixels[0, 1] < view.height + 300):
                 continue
-            # The same seed draws the same coat; the posture's seed changes when it moves on.
-            rng = np.random.default_rng([individual.seed, knot if posture != "lying" else 0])
             x, y = float(place[0]), float(place[1])
             sprite: Sprite | None
             if individual.category == "animal":
-                body = quadruped(SPECIES[individual.species], posture, individual.size, rng, step=1.7 * knot)
+                # Its build is its own; how it holds itself is drawn anew whenever it takes another posture.
+                build, pose = np.random.default_rng(individual.seed), np.random.default_rng([individual.seed, since])
+                species, step = SPECIES[individual.species], 5.2 * view.shot.time
+                body = quadruped(species, posture, individual.size, build, pose, step)
                 sprite = draw_body(view, body.placed(x, y, heading), individual.warmth)
             elif individual.category == "vehicle":
                 _, panels = vehicle(x, y, heading, individual.warmth, np.random.default_rng(individual.seed))

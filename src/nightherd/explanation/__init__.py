@@ -1,1 +1,0 @@
-"""Saliency maps and how faithful they are."""

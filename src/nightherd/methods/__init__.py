@@ -1,1 +1,0 @@
-"""The run's own record, and answers about methods."""
