@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +29,8 @@ from nightherd.frames.readers import read_frame
 from nightherd.survey.georeference import georeference, place
 from nightherd.workflows.simulate import write_flight
 
-SMALL = ["frames=4", "flight.gps_noise=0", "canopy.cover=0.1"]
+FULL = ["frames=4", "flight.gps_noise=0", "canopy.cover=0.1"]
+SMALL = [*FULL, "camera.width=160", "camera.height=128"]
 
 
 def small(*changes: str) -> SimulationSettings:
@@ -34,7 +39,16 @@ def small(*changes: str) -> SimulationSettings:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A flight of the usual size, whose camera readers of poses know."""
     folder = tmp_path_factory.mktemp("simulated") / "flight"
+    write_flight(override(preset("example"), FULL), 4, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A flight of few pixels."""
+    folder = tmp_path_factory.mktemp("tiny") / "flight"
     write_flight(small(), 4, folder)
     return folder
 
@@ -107,19 +121,19 @@ def test_tracks_are_lines_with_species(written: Path) -> None:
     assert tracks.crs.to_epsg() == 4326
 
 
-def test_the_same_seed_writes_the_same_bytes(written: Path, tmp_path: Path) -> None:
+def test_the_same_seed_writes_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     write_flight(small(), 4, tmp_path / "again")
-    assert contents(tmp_path / "again") == contents(written)
+    assert contents(tmp_path / "again") == contents(tiny)
 
 
-def test_two_processes_write_what_one_writes(written: Path, tmp_path: Path) -> None:
+def test_two_processes_write_what_one_writes(tmp_path: Path) -> None:
     write_flight(small("frames=4", "flight.legs=4"), 4, tmp_path / "one")
     write_flight(small("frames=4", "flight.legs=4"), 4, tmp_path / "two", workers=2)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
 def test_an_interrupted_flight_is_finished_and_not_begun_again(
-    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "flight"
     real = workflow.write_frame
@@ -138,20 +152,67 @@ def test_an_interrupted_flight_is_finished_and_not_begun_again(
 
     monkeypatch.setattr(workflow, "write_frame", real)
     assert write_flight(small(), 4, folder).is_new
-    assert contents(folder) == contents(written)
+    assert contents(folder) == contents(tiny)
     assert all((folder / name).stat().st_mtime_ns == before for name, before in kept.items())
     assert not write_flight(small(), 4, folder).is_new
 
 
-def test_other_work_is_left_alone_unless_forced(written: Path, tmp_path: Path) -> None:
+def test_a_frame_that_was_lost_is_made_again(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "flight"
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(workflow, "_finish", stopped)
+        write_flight(small(), 4, folder)
+    frames = sorted(folder.glob("*.JPG"))
+    frames[1].unlink()
+    (folder / ".parts" / "000002.json").write_text("{", encoding="utf-8")
+    write_flight(small(), 4, folder)
+    assert contents(folder) == contents(tiny)
+
+
+def test_damaged_truth_is_one_clear_line(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "flight"
+    write_flight(small(), 4, folder)
+    (folder / "truth.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ResultsError, match="--force"):
+        write_flight(small(), 4, folder)
+    write_flight(small(), 4, folder, force=True)
+    assert contents(folder) == contents(tiny)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends an interrupt as POSIX terminals do")
+def test_ctrl_c_twice_stops_every_process_and_loses_no_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "flight"
+    command = [sys.executable, "-m", "nightherd", "data", "simulate", "example", "--frames", "400", "--workers", "2"]
+    process = subprocess.Popen([*command, "--out", str(folder)], stderr=subprocess.PIPE, text=True)
+    while not list(folder.glob("*.JPG")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    # The limit is only there so that a process that hangs does not hang the tests.
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed == "interrupted; run the same command again to go on\n"
+    frames, parts = list(folder.glob("*.JPG")), list((folder / ".parts").glob("*.json"))
+    assert 0 < len(parts) <= len(frames) < 400
+    for frame in frames:
+        assert Image.open(frame).convert("L").size == (640, 512)
+
+
+def test_other_work_is_left_alone_unless_forced(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "flight"
     write_flight(small(), 4, folder)
     with pytest.raises(ResultsError, match="--force"):
         write_flight(small(), 5, folder)
-    assert contents(folder) == contents(written)
+    assert contents(folder) == contents(tiny)
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
     write_flight(small(), 5, folder, force=True)
-    assert contents(folder) != contents(written)
+    assert contents(folder) != contents(tiny)
     assert (folder / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 

@@ -5,13 +5,18 @@ A run that was interrupted goes on where it stopped: every frame's truth is kept
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import shutil
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +115,19 @@ def frame_records(simulation: Simulation, number: int) -> tuple[Rendered, Record
 
 
 _worker: Simulation | None = None
+_stop: Event | None = None
 
 
-def _start_worker(settings: SimulationSettings, seed: int) -> None:
-    global _worker
-    _worker = Simulation(settings, seed)
+def _start_worker(settings: SimulationSettings, seed: int, stop: Event) -> None:
+    global _worker, _stop
+    _worker, _stop = Simulation(settings, seed), stop
+    # Ctrl-C reaches every process of a terminal; the one that shares out the work stops the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _work(numbers: list[int], out: Path) -> int:
-    assert _worker is not None
-    return write_frames(_worker, numbers, out)
+    assert _worker is not None and _stop is not None
+    return write_frames(_worker, itertools.takewhile(lambda _: _stop is None or not _stop.is_set(), numbers), out)
 
 
 def write_frames(simulation: Simulation, numbers: Iterable[int], out: Path) -> int:
@@ -163,12 +171,11 @@ def write_flight(
     state = _claim(out, record, force)
     if state == "done":
         return _summary(out, is_new=False)
-    done = {int(path.stem) for path in (out / PARTS).glob("[0-9]*.json")} if (out / PARTS).is_dir() else set()
-    left = [number for number in range(settings.frames) if number not in done]
+    left = [number for number in range(settings.frames) if _part(out, number) is None]
     simulation = Simulation(settings, seed)
     # A process takes whole legs, whose frames share their ground, or a few worlds.
     legs = count_legs(settings.flight, settings.camera, settings.frames)
-    run = min(64, -(-settings.frames // legs)) if settings.kind == "flight" else settings.frames_per_scene * 4
+    run = min(24, -(-settings.frames // legs)) if settings.kind == "flight" else settings.frames_per_scene * 4
     batches = [left[i : i + run] for i in range(0, len(left), run)]
     if workers > 1 and len(left) > 2 * run:
         _write_with(workers, settings, seed, batches, out, track)
@@ -183,14 +190,32 @@ def _write_with(
     workers: int, settings: SimulationSettings, seed: int, batches: list[list[int]], out: Path, track: Track
 ) -> None:
     """Writes batches of frames in several processes; an error or Ctrl-C stops the batches that have not begun."""
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings, seed)) as pool:
+    context = get_context("spawn")
+    stop = context.Event()
+    with ProcessPoolExecutor(workers, context, _start_worker, (settings, seed, stop)) as pool:
         try:
             futures = [pool.submit(_work, batch, out) for batch in batches]
             for future in track(as_completed(futures), "batches of frames", len(futures)):
                 future.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # A second Ctrl-C while the others finish their frame would leave them waiting for work for ever.
+            with _deaf_to_interrupts():
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ignores Ctrl-C within the block, where this is the main thread, which alone may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _claim(out: Path, record: dict[str, Any], force: bool) -> str:
@@ -205,7 +230,7 @@ def _claim(out: Path, record: dict[str, Any], force: bool) -> str:
             before = None
         same = isinstance(before, dict) and all(before.get(key) == record[key] for key in ("seed", "settings"))
         if same and not force:
-            return "done" if (out / TRUTH).is_file() else "begun"
+            return "done" if (out / TRUTH).is_file() and (out / ANNOTATIONS).is_file() else "begun"
         if not force:
             raise ResultsError("holds another simulation; choose another --out, or --force to replace it", out)
         _clear(out)
@@ -223,16 +248,25 @@ def _clear(out: Path) -> None:
     shutil.rmtree(out / PARTS, ignore_errors=True)
 
 
-def _parts(out: Path, frames: int) -> Iterator[dict[str, Any]]:
-    for number in range(frames):
-        yield json.loads((out / PARTS / f"{number:06d}.json").read_text(encoding="utf-8"))
+def _part(out: Path, number: int) -> dict[str, Any] | None:
+    """The truth of a frame that was written, or None where it, or the frame, is not there or damaged."""
+    try:
+        entry = json.loads((out / PARTS / f"{number:06d}.json").read_text(encoding="utf-8"))
+        name = str(entry["image"]["file_name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_there = name == Path(name).name and (out / name).is_file()
+    return entry if is_there and isinstance(entry.get("annotations"), list) else None
 
 
 def _finish(simulation: Simulation, out: Path) -> None:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     seen: dict[int, tuple[str, str]] = {}
-    for number, entry in enumerate(_parts(out, simulation.settings.frames)):
+    for number in range(simulation.settings.frames):
+        entry = _part(out, number)
+        if entry is None:
+            raise ResultsError("a frame vanished while the flight was written; run the same command again", out)
         images.append({"id": number + 1, **entry["image"]})
         for annotation in entry["annotations"]:
             annotations.append({"id": len(annotations) + 1, "image_id": number + 1, **annotation})
@@ -303,6 +337,10 @@ def _write_tracks(simulation: Simulation, out: Path, seen: set[int]) -> None:
 
 
 def _summary(out: Path, is_new: bool) -> Written:
-    truth = json.loads((out / TRUTH).read_text(encoding="utf-8"))
-    coco = json.loads((out / ANNOTATIONS).read_text(encoding="utf-8"))
-    return Written(out, len(coco["images"]), len(coco["annotations"]), truth["individuals"], truth["visible"], is_new)
+    try:
+        truth = json.loads((out / TRUTH).read_text(encoding="utf-8"))
+        coco = json.loads((out / ANNOTATIONS).read_text(encoding="utf-8"))
+        counts = len(coco["images"]), len(coco["annotations"]), truth["individuals"], truth["visible"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultsError("its truth is damaged; --force makes the simulation anew", out) from error
+    return Written(out, *counts, is_new)

@@ -76,6 +76,9 @@ class Camera:
         else:
             a, b = np.percentile(sample, (s.agc_clip, 100 - s.agc_clip))
             level = (reading - np.float32(a)) / np.float32(max(b - a, 0.3))
+        if s.sharpening > 0.5:
+            # What is too hot for the range is cut before it is sharpened, which leaves its rim brighter than itself.
+            level = np.minimum(level, np.float32(0.93))
         if s.sharpening > 0:
             level = level + np.float32(s.sharpening) * (level - ndimage.gaussian_filter(level, 1.2, truncate=2.5))
         grey = np.clip(np.float32(low) + level * np.float32(high - low), 0, 255)

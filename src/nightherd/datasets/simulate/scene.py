@@ -286,7 +286,10 @@ class Scene:
             alpha, warmth = sprite.cover[here], sprite.warmth[here]
             coat = rng.standard_normal((alpha.shape[0] // 3 + 1, alpha.shape[1] // 3 + 1), dtype=np.float32)
             mottle = np.asarray(Image.fromarray(coat).resize(alpha.shape[::-1], Image.Resampling.BILINEAR))
-            value = np.float32(self.base) + warmth * (1 + np.float32(0.08) * mottle)
+            # One flank, or one end, is warmer than the other: sun, wind, wet fur.
+            tilt = np.random.default_rng([individual.seed, 1]).normal(0, 0.13, 2)
+            slope = tilt[0] * np.linspace(-1, 1, alpha.shape[0])[:, None] + tilt[1] * np.linspace(-1, 1, alpha.shape[1])
+            value = np.float32(self.base) + warmth * (1 + np.float32(0.08) * mottle + slope.astype(np.float32))
             image[there] = image[there] * (1 - alpha) + value * alpha
             for _, _, shown, other in visible:
                 _hide(shown, other, alpha, there)

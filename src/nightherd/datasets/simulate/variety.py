@@ -176,7 +176,7 @@ def _camera(base: CameraSettings, spread: float, rng: np.random.Generator) -> Ca
     return base.model_copy(
         update={
             "focal_length": focal,
-            "blur": _log_uniform(rng, 0.4, 1.2),
+            "blur": _log_uniform(rng, 0.4, 1.5),
             "exposure": float(rng.uniform(0.004, 0.014)),
             "netd": _log_uniform(rng, 0.02, 0.12),
             "fixed_pattern": _log_uniform(rng, 0.008, 0.08),
