@@ -165,6 +165,19 @@ def test_an_undistorted_frame_has_black_borders() -> None:
     assert (display[60:200, 30:220] > 0).mean() > 0.97
 
 
+def test_nothing_in_a_black_border_is_labelled() -> None:
+    changes = ["frames=8", "herds.0.groups=8", "canopy.cover=0", "camera.undistorted_border=true", *SMALL]
+    size = ["camera.width=256", "camera.height=256"]
+    labelled = 0
+    for frame in simulate(override(preset("example"), [*changes, *size]), 0):
+        for truth in frame.truth:
+            x1, y1, x2, y2 = (round(value) for value in truth.box)
+            assert frame.display[y1:y2, x1:x2].any()
+            labelled += 1
+            assert y2 > 17 and y1 < 256 - 17
+    assert labelled > 5
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_renders(name: str) -> None:
     chosen = override(preset(name), ["frames=2"])

@@ -97,7 +97,8 @@ class Camera:
 
     def counts(self, reading: FloatArray) -> npt.NDArray[np.uint16]:
         """16 bits in hundredths of a kelvin, as FLIR and Workswell write linear TIFFs: °C = counts / 100 - 273.15."""
-        return np.asarray(np.clip((reading + 273.15) * 100 + 0.5, 0, 65535), np.uint16)
+        values = np.clip((reading + 273.15) * 100 + 0.5, 0, 65535)
+        return np.asarray(values if self.border is None else values * self.border, np.uint16)
 
 
 def _plateau(reading: FloatArray, sample: FloatArray, clip: float) -> FloatArray:

@@ -277,6 +277,8 @@ class Scene:
         bare = image.copy()
         sprites = self._sprites(view)
         clear = np.ones_like(image) if cover is None else 1 - cover
+        if self.camera.border is not None:
+            clear = clear * self.camera.border
         visible: list[tuple[Individual, float, FloatArray, tuple[slice, slice]]] = []
         for individual, sprite in sprites:
             place = sprite.on(view.width, view.height)
