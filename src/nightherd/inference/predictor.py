@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from nightherd.frames.normalise import normalise
+from nightherd.inference.labels import one_label_each
 from nightherd.inference.model_file import ModelInfo
 from nightherd.inference.runtimes import OnnxRuntime, Runtime
 from nightherd.inference.tiles import OVERLAP, Tile, merge, plan_tiles
@@ -94,7 +95,7 @@ class Predictor:
 
         Returns:
             Boxes in pixels of the frame as given, clipped to it, highest score first, at most the model's maximum;
-            none in a frame without any contrast.
+            one label for each object; none in a frame without any contrast.
 
         Raises:
             ModelError: the network fails on the frame.
@@ -107,6 +108,7 @@ class Predictor:
         height, width = image.shape
         tiles = plan_tiles(width, height, self.info.tile, overlap=self.overlap, stride=self.info.stride)
         found = merge([self._run(image, tile) for tile in tiles], tiles, width, height, self.info.max_detections)
+        found = one_label_each(found)
         if image.shape == np.shape(pixels):
             return found
         rows, columns = np.shape(pixels)
