@@ -5,7 +5,19 @@ Every message says what was wrong, in which file, and what would be right; the c
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of the text after them."""
+
+
+def printable(text: str) -> str:
+    """The text on one line; what a terminal would obey or cannot show is escaped, for names of files hold anything."""
+    return "".join(
+        c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in ("Cc", "Cs") or c in _TURNS else c
+        for c in text
+    )
 
 
 class NightherdError(Exception):
@@ -17,9 +29,9 @@ class NightherdError(Exception):
     """
 
     def __init__(self, message: str, path: Path | str | None = None) -> None:
-        self.message = " ".join(str(message).split())
+        self.message = printable(" ".join(str(message).split()))
         self.path = None if path is None else Path(path)
-        super().__init__(self.message if path is None else f"{path}: {self.message}")
+        super().__init__(self.message if path is None else f"{printable(str(path))}: {self.message}")
 
 
 class FrameError(NightherdError):

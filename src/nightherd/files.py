@@ -7,11 +7,11 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nightherd.errors import ResultsError
+from nightherd.errors import NightherdError, ResultsError
 
 
 @contextlib.contextmanager
@@ -48,11 +48,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def write_error(error: OSError, path: Path) -> ResultsError:
     """The clear message for an OSError met while writing `path`."""
+    if isinstance(error, NotADirectoryError | FileExistsError) and (file := _file_among(path.parents)):
+        return ResultsError("is a file, where a folder is needed; choose another with --out", file)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResultsError("the disk is full; free some room and run the same command again to go on", path)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ResultsError("cannot write here; choose another folder with --out", path)
     return ResultsError(f"cannot be written: {error.strerror or error}", path)
+
+
+def system_error(error: OSError) -> NightherdError:
+    """The clear message for an OSError that nothing nearer to its cause foresaw."""
+    path = error.filename if isinstance(error.filename, str | Path) else None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NightherdError("the disk is full; free some room and run the same command again to go on", path)
+    remedy = "check that it is there and that you may use it" if path else "check the disk and try again"
+    return NightherdError(f"{error.strerror or error}; {remedy}", path)
+
+
+def _file_among(folders: Iterable[Path]) -> Path | None:
+    """The first of some paths that is something else than a folder."""
+    return next((folder for folder in folders if os.path.lexists(folder) and not folder.is_dir()), None)
+
+
+def legible(name: str) -> str:
+    """A file's name as text that can be written anywhere: bytes that are no UTF-8 become escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -62,8 +83,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text` to `path` as UTF-8, whole or not at all."""
-    write_bytes(path, text.encode("utf-8"))
+    """Writes `text` to `path` as UTF-8, whole or not at all; bytes of a file name that are no text become escapes."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:

@@ -6,7 +6,9 @@ Exit codes: 0 did its job, 1 the input was at fault, 2 wrong usage, 130 interrup
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,6 +16,7 @@ import typer
 from nightherd import __version__
 from nightherd.cli.console import note
 from nightherd.errors import NightherdError
+from nightherd.files import system_error
 
 VERBS = ("survey", "detect", "data", "train", "evaluate", "export", "models")
 """Each is a module of nightherd.cli with a function `register(app)` that adds its command."""
@@ -37,6 +40,7 @@ def build() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # its boxes leave the text 28 of 80 columns, and it takes [default: …] for markup
     )
 
     @app.callback()
@@ -67,8 +71,11 @@ def run(arguments: list[str] | None = None) -> int:
     except UsageProblem as error:
         error.show()
         return 2
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer makes one of the other where whoever reads our output has left
         return 0
+    except OSError as error:
+        note(f"error: {system_error(error)}")
+        return 1
     if result == 130:  # what typer makes of Ctrl-C
         note("interrupted; run the same command again to go on")
     return result if isinstance(result, int) else 0
@@ -76,7 +83,22 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
-    sys.exit(run())
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started the command
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.exit(_flushed(run()))
+
+
+def _flushed(code: int) -> int:
+    """The exit code after the last output is out, or cannot be."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again when it ends
+        if not isinstance(error, BrokenPipeError):
+            note(f"error: {system_error(error)}")
+            return code or 1
+    return code

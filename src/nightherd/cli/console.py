@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from nightherd.errors import printable
+
 T = TypeVar("T")
 
 
@@ -17,12 +19,12 @@ def print_json(value: Any) -> None:
 
 def say(text: str) -> None:
     """Prints a line of results for people to standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
 
 
 def note(text: str) -> None:
     """Prints a line about the run to standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
 
 

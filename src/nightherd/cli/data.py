@@ -14,16 +14,23 @@ if TYPE_CHECKING:
 Name = TypeVar("Name", bound=str)
 
 SKIP = typer.Option(False, "--skip-missing", help="Leave out images that the labels name and that are not there.")
+INSPECTED = "nightherd-results/NAME"
 FORCE = typer.Option(False, "--force", help="Write over other work.")
 JSON = typer.Option(False, "--json", help="Print one JSON value.")
-DATASET = typer.Argument(help="A folder, a label file (COCO JSON, YOLO data.yaml), or a name: hit-uav, example, …")
+DATASET = typer.Argument(
+    metavar="DATASET", help="A folder, a label file (COCO JSON, YOLO data.yaml), or a name: hit-uav, example, …"
+)
 
 
 def register(app: typer.Typer) -> None:
     """Adds `data` with its commands."""
     from nightherd.cli import data_simulate
 
-    data = typer.Typer(help="Fetch, inspect, convert, split and simulate labelled data sets.", no_args_is_help=True)
+    data = typer.Typer(
+        help="Fetch, inspect, convert, split and simulate labelled data sets.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
     data.command("get")(get)
     data.command("inspect")(inspect)
     data.command("convert")(convert)
@@ -33,11 +40,14 @@ def register(app: typer.Typer) -> None:
 
 
 def get(
-    name: str | None = typer.Argument(None, help="A public data set; without a name, what there is."),
-    to: Path | None = typer.Option(None, "--to", help="The folder to hold it, in place of the user's data folder."),
+    name: str | None = typer.Argument(None, metavar="NAME", help="A public data set; without a name, what there is."),
+    to: Path | None = typer.Option(None, "--to", help="The folder to hold it.", show_default="your data folder"),
     as_json: bool = JSON,
 ) -> None:
-    """Downloads a public data set, unless NIGHTHERD_DATA points at a copy; goes on where it was interrupted."""
+    """Downloads a public data set, or lists what there is.
+
+    Nothing is downloaded where NIGHTHERD_DATA points at a copy. Goes on where it was interrupted.
+    """
     from nightherd.cli.console import note, print_json, say, track
     from nightherd.datasets.catalogue import catalogue
     from nightherd.workflows.data import get_dataset
@@ -49,7 +59,8 @@ def get(
         for entry in catalogue().values():
             size = "size not known in advance" if entry.size is None else f"about {entry.size / 1e9:.1f} GB"
             unread = "" if entry.layout != "other" else "; Nightherd does not read its labels yet"
-            say(f"{entry.name:10} {entry.title}\n{'':10} {entry.summary}")
+            say(f"{entry.name:10} {entry.title}")
+            say(f"{'':10} {entry.summary}")
             say(f"{'':10} {size}, {entry.licence}, {entry.homepage}{unread}")
         return
     fetched = get_dataset(name, to, track=track)
@@ -74,13 +85,18 @@ def get(
 def inspect(
     dataset: str = DATASET,
     split_name: str | None = typer.Option(None, "--split", help="Only this split."),
-    out: Path | None = typer.Option(None, "--out", help="Folder for inspect.png and inspect.json."),
+    out: Path | None = typer.Option(
+        None, "--out", help="Folder for inspect.png and inspect.json.", show_default=INSPECTED
+    ),
     labels_only: bool = typer.Option(False, "--labels-only", help="Do not read the images; they may be missing."),
     skip_missing: bool = SKIP,
     force: bool = FORCE,
     as_json: bool = JSON,
 ) -> None:
-    """Counts, box sizes, animals an image, near-duplicate frames across splits, broken boxes: a table and a picture."""
+    """Counts a data set and says what is wrong with it.
+
+    Box sizes, animals an image, near-duplicate frames across splits, broken boxes: a table and a picture.
+    """
     from nightherd.cli.console import note, print_json, track
     from nightherd.workflows.data import inspect_dataset
 
@@ -102,14 +118,17 @@ def inspect(
 
 def convert(
     source: str = DATASET,
-    out: Path = typer.Argument(help="Folder for the new data set."),
+    out: Path = typer.Argument(metavar="OUT", help="Folder for the new data set."),
     to: str = typer.Option(..., "--to", help="coco, yolo or voc."),
     images: str = typer.Option("copy", "--images", help="copy, link (hard links) or none."),
     skip_missing: bool = SKIP,
     force: bool = FORCE,
     as_json: bool = JSON,
 ) -> None:
-    """Writes a data set in another format, and says what that format has no place for."""
+    """Writes a data set as COCO, YOLO or VOC.
+
+    Says what the format has no place for.
+    """
     from nightherd.cli.console import note, print_json, say, track
     from nightherd.datasets.converting import FORMATS, IMAGE_MODES
     from nightherd.workflows.data import convert_dataset
@@ -165,7 +184,10 @@ def split(
     force: bool = FORCE,
     as_json: bool = JSON,
 ) -> None:
-    """Splits by the number of animals in the image, and by whole flights, so that neighbours do not leak."""
+    """Splits a data set into train, val and test.
+
+    By the number of animals in the image, and by whole flights, so that neighbours do not leak.
+    """
     from dataclasses import asdict
 
     from nightherd.cli.console import note, print_json, track

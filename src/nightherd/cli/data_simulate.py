@@ -6,14 +6,20 @@ from pathlib import Path
 
 import typer
 
+FOLDER = "nightherd-results/simulated-PRESET-SEED"
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the `data` sub-app."""
 
     @app.command("simulate")
     def simulate(
-        preset: str = typer.Argument("example", help="A simulation by name: example, training, meadow-winter, …"),
-        out: Path | None = typer.Option(None, "--out", help="Folder for the frames and their truth."),
+        preset: str = typer.Argument(
+            "example", metavar="PRESET", help="A simulation by name: example, training, meadow-winter, …"
+        ),
+        out: Path | None = typer.Option(
+            None, "--out", help="Folder for the frames and their truth.", show_default=FOLDER
+        ),
         frames: int | None = typer.Option(None, "--frames", min=1, help="How many frames."),
         seed: int = typer.Option(0, "--seed", min=0, help="The same seed gives the same flight."),
         changes: list[str] = typer.Option([], "--set", help="A setting, key=value, e.g. flight.height=60."),
@@ -21,7 +27,10 @@ def register(app: typer.Typer) -> None:
         force: bool = typer.Option(False, "--force", help="Replace another simulation in the folder."),
         as_json: bool = typer.Option(False, "--json", help="Print one JSON value."),
     ) -> None:
-        """Renders a flight: thermal frames with pose, COCO boxes with individual ids, and every animal's true track."""
+        """Renders a thermal flight whose truth is known.
+
+        Thermal frames with pose, COCO boxes with individual ids, and every animal's true track.
+        """
         from nightherd.cli.console import note, print_json, say, track
         from nightherd.datasets.simulate.presets import override
         from nightherd.datasets.simulate.presets import preset as preset_named

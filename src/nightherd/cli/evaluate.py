@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
             ..., metavar="DATASET", help="A folder or label file (COCO, YOLO, VOC), or the name of a data set."
         ),
         split: str | None = typer.Option(
-            None, help="Which images. [default: val, or all where the data set has no splits]"
+            None, help="Which images.", show_default="val, or all where the data set has no splits"
         ),
         mapping: list[str] = typer.Option(
             [],
@@ -32,25 +32,26 @@ def register(app: typer.Typer) -> None:
             help="Join class names of either side, e.g. --map Rotwild=animal; repeatable.",
         ),
         out: Path | None = typer.Option(
-            None, help="Folder for the results. [default: nightherd-results/MODEL-on-DATASET-SPLIT]"
+            None, help="Folder for the results.", show_default="nightherd-results/MODEL-on-DATASET-SPLIT"
         ),
         iou: float = typer.Option(0.5, min=0.01, max=1.0, help="Overlap that makes a detection right, outside AP."),
         confidence: float | None = typer.Option(
             None,
             min=0.0,
             max=1.0,
-            help="Score from which a detection counts, outside AP. [default: best F1, one a class]",
+            help="Score from which a detection counts, outside AP.",
+            show_default="best F1, one a class",
         ),
         replicates: int = typer.Option(1000, min=0, help="Bootstrap samples for the intervals; 0 for no intervals."),
         seed: int = typer.Option(0, min=0, help="Seed of the bootstrap."),
-        threads: int | None = typer.Option(None, min=1, help="Processor cores for the model. [default: all]"),
+        threads: int | None = typer.Option(None, min=1, help="Processor cores for the model.", show_default="all"),
         force: bool = typer.Option(False, "--force", help="Overwrite another evaluation and begin anew."),
         as_json: bool = typer.Option(False, "--json", help="Print the metrics for machines."),
     ) -> None:
-        """Measures detections against labels: COCO's AP, precision and recall, confusion, count error, with intervals.
+        """Measures a model, or anyone's results, against labels.
 
-        Writes metrics.json, detections.json, confusion.csv, two figures and report.html. Goes on where it was
-        interrupted.
+        COCO's AP, precision and recall, confusion and count error, with intervals. Writes metrics.json,
+        detections.json, confusion.csv, two figures and report.html. Goes on where it was interrupted.
         """
         from nightherd.datasets.mapping import parse_mapping
         from nightherd.workflows.evaluate import evaluate as run

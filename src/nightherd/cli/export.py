@@ -14,16 +14,19 @@ def register(app: typer.Typer) -> None:
 
     @app.command(no_args_is_help=True)
     def export(
-        run: Path = typer.Argument(..., help="The folder that 'nightherd train' made."),
+        run: Path = typer.Argument(..., metavar="RUN", readable=False, help="The folder that 'nightherd train' made."),
         to: str = typer.Option("onnx", help="The format: onnx."),
-        out: Path | None = typer.Option(None, help="The file. [default: RUN/NAME.onnx]"),
-        name: str | None = typer.Option(None, help="What the model is called. [default: the folder's name]"),
+        out: Path | None = typer.Option(None, help="The file.", show_default="RUN/NAME.onnx"),
+        name: str | None = typer.Option(None, help="What the model is called.", show_default="the folder's name"),
         threshold: float = typer.Option(0.5, min=0.0, max=1.0, help="Score from which a detection counts."),
         pairs: list[str] = typer.Option([], "--class-threshold", help="The same for one class: name=score."),
         force: bool = typer.Option(False, "--force", help="Overwrite the file."),
         as_json: bool = typer.Option(False, "--json", help="Print the result for machines."),
     ) -> None:
-        """Writes the best weights of a run as one ONNX file, half precision, for detect, survey and evaluate."""
+        """Makes one model file of a training run.
+
+        The best weights as ONNX in half precision, for detect, survey and evaluate.
+        """
         from nightherd.cli.settings import read_settings
         from nightherd.errors import ConfigError
         from nightherd.workflows.export import export_run

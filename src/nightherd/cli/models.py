@@ -17,7 +17,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def models(as_json: bool = typer.Option(False, "--json", help="Print the whole cards for machines.")) -> None:
-        """Lists the bundled models: what they find, learned from, how good they are and where they fail."""
+        """Lists the bundled models and how good they are.
+
+        What they find, what they learned from, how good they are and where they fail.
+        """
         from nightherd.models import DEFAULT_MODEL, bundled_models
 
         cards = bundled_models()

@@ -17,27 +17,39 @@ def register(app: typer.Typer) -> None:
     @app.command(no_args_is_help=True)
     def survey(
         flight: str = typer.Argument(
-            ..., help="The folder of one flight's frames, or 'example' for the bundled flight."
+            ..., metavar="FLIGHT", help="The folder of one flight's frames, or 'example' for the bundled flight."
         ),
-        model: str | None = typer.Option(None, help="A bundled model's name (see 'nightherd models') or a model file."),
-        out: Path | None = typer.Option(None, help="Folder of the results, else nightherd-results/NAME."),
+        model: str | None = typer.Option(
+            None,
+            help="A bundled model's name (see 'nightherd models') or a model file.",
+            show_default="nightherd-small",
+        ),
+        out: Path | None = typer.Option(None, help="Folder of the results.", show_default="nightherd-results/NAME"),
         threshold: float | None = typer.Option(
-            None, min=0.0, max=1.0, help="Score from which a detection counts, else the model's own, one a class."
+            None,
+            min=0.0,
+            max=1.0,
+            help="Score from which a detection counts.",
+            show_default="the model's own, one a class",
         ),
         camera: str | None = typer.Option(None, help="Which thermal camera, where the folder holds frames of several."),
         positions: Path | None = typer.Option(
-            None, "--track", help="Table (CSV), MRK or SRT file with positions, for frames that do not say theirs."
+            None,
+            "--track",
+            readable=False,
+            help="Table (CSV), MRK or SRT file with positions, for frames that do not say theirs.",
         ),
         height: float | None = typer.Option(None, min=1.0, help="Metres above ground, for frames that do not say it."),
         force: bool = typer.Option(False, "--force", help="Begin anew and overwrite other results."),
         as_json: bool = typer.Option(False, "--json", help="Print the summary for machines."),
     ) -> None:
-        """Searches one flight and writes survey.gpkg, report.html and summary.json.
+        """Searches one flight; writes a map, a report and a summary.
 
-        Goes on where it was interrupted. A frame that cannot be read is named and skipped over.
+        Writes survey.gpkg, report.html and summary.json. Goes on where it was interrupted. A frame that cannot be
+        read is named and skipped over.
         """
         from nightherd.workflows.survey import run_survey
-        from nightherd.workflows.survey_report import summary_lines
+        from nightherd.workflows.survey_report import FINISHED, summary_lines
 
         result = run_survey(
             flight,
@@ -53,6 +65,8 @@ def register(app: typer.Typer) -> None:
             command=shlex.join(["nightherd", *sys.argv[1:]]),
         )
         if as_json:
+            if result.was_finished:
+                note(FINISHED)
             print_json(result.summary)
             return
         for line in summary_lines(result):

@@ -55,9 +55,9 @@ def register(app: typer.Typer) -> None:
         out: Path = typer.Option(..., help="The run's folder; the same command goes on where it stopped."),
         preset: str | None = typer.Option(None, help="The detector: 'small'."),
         start: Path | None = typer.Option(
-            None, "--from", help="A run, .safetensors or model file whose weights to start from."
+            None, "--from", readable=False, help="A run, .safetensors or model file whose weights to start from."
         ),
-        config: Path | None = typer.Option(None, help="A YAML file of settings."),
+        config: Path | None = typer.Option(None, readable=False, help="A YAML file of settings."),
         pairs: list[str] = typer.Option([], "--set", help="One setting, key=value; dots go down a level."),
         val: list[str] = typer.Option([], help="A data set to validate on, instead of the 'val' splits of --data."),
         weight: list[float] = typer.Option([], help="How often each --data is drawn, relative to the others."),
@@ -65,7 +65,10 @@ def register(app: typer.Typer) -> None:
         force: bool = typer.Option(False, "--force", help="Throw away another run in --out."),
         as_json: bool = typer.Option(False, "--json", help="Print the result for machines."),
     ) -> None:
-        """Trains a detector and keeps the weights that are best on the validation data."""
+        """Trains a detector on labelled frames.
+
+        Keeps the weights that are best on the validation data. The same command goes on where it was interrupted.
+        """
         from nightherd.cli.settings import read_settings
         from nightherd.datasets.mapping import parse_mapping
         from nightherd.workflows.train import train_model

@@ -134,6 +134,8 @@ class Progress:
             file = self.path.open("rb")
         except FileNotFoundError:
             return None
+        except NotADirectoryError as error:
+            raise write_error(error, self.path) from error
         except OSError as error:
             raise ResultsError(f"cannot be read: {error.strerror or error}", self.path) from error
         with file:

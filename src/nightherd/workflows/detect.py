@@ -205,7 +205,8 @@ def run_detect(
     found = {image.file_name: result for image, result in results if isinstance(result, Detections)}
     failures = {image.file_name: result for image, result in results if isinstance(result, str)}
     if not found:
-        raise FrameError(f"not one of {len(images)} images could be read; {next(iter(failures.values()))}")
+        reason = next(iter(failures.values()))
+        raise FrameError(reason if len(images) == 1 else f"not one of {len(images)} images could be read; {reason}")
     nothing_new = len(known) == len(found)
     written = _write(out, results, overwrite=force or not nothing_new)
     return DetectResult(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nightherd.errors import FrameError
+from nightherd.files import legible
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 RESULTS_FOLDER = "nightherd-results"
@@ -49,7 +50,7 @@ def find_images(inputs: Sequence[Path], exclude: Path | None = None) -> tuple[li
         else:
             raise FrameError("no such file or folder", source)
         for path in images:
-            found.setdefault(path.resolve(), path)
+            found.setdefault(Path(os.path.realpath(path)), path)
     if not found:
         kinds = ", ".join(SUFFIXES)
         raise FrameError(f"no images here ({kinds})", inputs[0] if len(inputs) == 1 else None)
@@ -61,7 +62,12 @@ def find_images(inputs: Sequence[Path], exclude: Path | None = None) -> tuple[li
 def _images_in(folder: Path, exclude: Path | None) -> tuple[list[Path], int]:
     images = []
     barred = exclude.resolve() if exclude else None
-    for root, folders, files in os.walk(folder):
+
+    def refused(error: OSError) -> None:
+        if error.filename == str(folder):  # a folder inside, such as a card's own, may be closed
+            raise FrameError(f"cannot be read: {error.strerror or error}", folder) from error
+
+    for root, folders, files in os.walk(folder, onerror=refused):
         here = Path(root)
         if PICTURES_MARK in files and here != folder:
             folders.clear()
@@ -71,10 +77,15 @@ def _images_in(folder: Path, exclude: Path | None) -> tuple[list[Path], int]:
             for name in folders
             if not name.startswith(".") and name != RESULTS_FOLDER and (here / name).resolve() != barred
         ]
-        images += [here / n for n in files if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
+        images += [here / n for n in files if not n.startswith(".") and _is_image(here / n)]
     thermal = {path.parent for path in images if re.search(r"_T$", path.stem, re.IGNORECASE)}
     kept = [p for p in images if p.parent not in thermal or not re.search(r"_[WVZDS]$", p.stem, re.IGNORECASE)]
     return kept, len(images) - len(kept)
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a name is an image's, of a file that has an end: no pipe, no device, no link to nowhere."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def common_folder(inputs: Sequence[Path]) -> Path:
@@ -88,7 +99,7 @@ def common_folder(inputs: Sequence[Path]) -> Path:
 
 def _name(path: Path, base: Path) -> str:
     whole = path.parent.resolve() / path.name
-    return whole.relative_to(base).as_posix() if whole.is_relative_to(base) else whole.as_posix()
+    return legible((whole.relative_to(base) if whole.is_relative_to(base) else whole).as_posix())
 
 
 def _key(path: Path, name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from nightherd.errors import ResultsError
+from nightherd.errors import ResultsError, printable
 from nightherd.files import atomic_path, write_text
 from nightherd.types import Detections, Frame
 from nightherd.workflows.drawing import draw_detections
@@ -68,7 +68,8 @@ class Pictures:
 
     def draw(self, image: ImageFile, frame: Frame, detections: Detections) -> None:
         """Draws the picture of one image."""
-        caption = f"{image.file_name} · {self.model} · {frame.width} × {frame.height}, {UNIT_NAMES[frame.unit]}"
+        size = f"{frame.width} × {frame.height}, {UNIT_NAMES[frame.unit]}"
+        caption = f"{printable(image.file_name)} · {self.model} · {size}"
         save_picture(self.paths[image], draw_detections(frame.pixels, detections, caption), self._mark(image))
 
 

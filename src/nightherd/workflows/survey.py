@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightherd import __version__
 from nightherd.errors import FrameError, ModelError, ResultsError
-from nightherd.files import write_json, write_text
+from nightherd.files import legible, write_json, write_text
 from nightherd.inference.progress import Progress
 from nightherd.survey.georeference import PoseSigma
 from nightherd.survey.heading import HeadingCheck
@@ -30,6 +30,7 @@ from nightherd.survey.records import (
 )
 from nightherd.types import Detections
 from nightherd.workflows.survey_inputs import (
+    EXAMPLE,
     Detector,
     flight_truth,
     frame_name,
@@ -151,6 +152,8 @@ def run_survey(
     watch, started = Stopwatch(), time.perf_counter()
     source = read_source(flight, camera)
     note(source.summary)
+    if flight == EXAMPLE and Path(EXAMPLE).is_dir():
+        note(f"this is the bundled flight; for your folder of that name write {Path(EXAMPLE).resolve()}")
     folder = Path(out) if out is not None else Path(RESULTS_FOLDER) / source.name
     detector = detector or load_detector(model, threshold)
     sigma = sigma or PoseSigma()
@@ -186,8 +189,10 @@ def _finished(folder: Path, fingerprint: Mapping[str, Any], force: bool) -> dict
     """The summary of a finished run with the same fingerprint, or None where there is work to do.
 
     Raises:
-        ResultsError: the folder holds the results of something else, and `force` is not set.
+        ResultsError: the folder is a file, or holds the results of something else and `force` is not set.
     """
+    if folder.exists() and not folder.is_dir():
+        raise ResultsError("is a file; --out names the folder of the results", folder)
     if force:
         return None
     there = [name for name in (STORE, REPORT, SUMMARY) if (folder / name).exists()]
@@ -260,7 +265,9 @@ def _require_success(source: Flight, frames: Sequence[SurveyedFrame]) -> None:
     failed = [frame for frame in frames if frame.status == FAILED]
     if len(failed) == len(frames):
         raise FrameError(
-            f"none of its {len(frames)} frames could be searched; the first, {failed[0].name}: {failed[0].reason}",
+            f"its only frame could not be searched; {failed[0].name}: {failed[0].reason}"
+            if len(frames) == 1
+            else f"none of its {len(frames)} frames could be searched; the first, {failed[0].name}: {failed[0].reason}",
             source.folder,
         )
     if not any(frame.pose and frame.pose.has_position for frame in frames):
@@ -302,7 +309,7 @@ def _write(
         "frames": len(frames),
         "frames_failed": sum(frame.status == FAILED for frame in frames),
         "failures": {frame.name: frame.reason for frame in frames if frame.status == FAILED},
-        "files_left_out": {path.name: reason for path, reason in source.skipped[:MAX_LEFT_OUT]},
+        "files_left_out": {legible(path.name): reason for path, reason in source.skipped[:MAX_LEFT_OUT]},
         "detections": sum(by_label.values()),
         "detections_by_label": by_label,
         "detections_without_position": count_unplaced(frames),

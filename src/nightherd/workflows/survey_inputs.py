@@ -7,12 +7,13 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nightherd import __version__
 from nightherd.errors import FrameError
+from nightherd.files import legible
 from nightherd.survey.georeference import PoseSigma
 from nightherd.types import Detections, FloatArray, Frame
 
@@ -56,11 +57,12 @@ def read_source(flight: str | Path, camera: str | None = None) -> Flight:
     """The flight that a folder, or the name of the bundled one, means."""
     from nightherd.frames.flight import read_flight
 
-    if str(flight) == EXAMPLE:
+    if flight == EXAMPLE:
         from nightherd.datasets.bundled import example_flight
 
-        return read_flight(example_flight())
-    return read_flight(Path(flight), camera=camera) if camera else read_flight(Path(flight))
+        return read_flight(example_flight(), camera=camera)
+    source = read_flight(Path(flight), camera=camera)
+    return replace(source, name=legible(source.name))
 
 
 def load_detector(model: str | Path | None = None, threshold: float | None = None) -> Detector:
@@ -73,7 +75,7 @@ def load_detector(model: str | Path | None = None, threshold: float | None = Non
 
 def frame_name(source: Flight, path: Path) -> str:
     """Name of a frame relative to the flight's folder, `/` between parts."""
-    return path.relative_to(source.folder).as_posix() if path.is_relative_to(source.folder) else path.name
+    return legible(path.relative_to(source.folder).as_posix() if path.is_relative_to(source.folder) else path.name)
 
 
 def run_fingerprint(source: Flight, detector: Detector, poses: PoseSource, sigma: PoseSigma) -> dict[str, Any]:
@@ -95,7 +97,8 @@ def _listing(paths: Sequence[Path]) -> str:
     listing = hashlib.sha256()
     for path in paths:
         status = path.stat()
-        listing.update(f"{path.parent.name}/{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        name = legible(f"{path.parent.name}/{path.name}")
+        listing.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return listing.hexdigest()
 
 

@@ -73,7 +73,11 @@ def require_positions(source: Flight, poses: PoseSource) -> None:
             continue
         if pose is not None and pose.has_position:
             return
-    raise no_positions(source, f"none of its {len(source.frames)} frames has a GPS position")
+    only = len(source.frames) == 1
+    raise no_positions(
+        source,
+        "its only frame has no GPS position" if only else f"none of its {len(source.frames)} frames has a GPS position",
+    )
 
 
 def no_positions(source: Flight, what: str) -> PoseError:

@@ -8,13 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nightherd import __version__
 from nightherd.errors import NightherdError
+from nightherd.files import legible
 from nightherd.frames.readers import read_frame
 from nightherd.models import model_card
 from nightherd.report.content import Box, ClassRow, FrameRow, Mark, ShownFrame, SurveyContent, Thumbnail
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_THUMBNAILS = 200
 MAX_SHOWN = 6
+
+FINISHED = "all of it was done before, nothing was written; --force begins anew"
 
 
 def report_content(
@@ -79,7 +81,7 @@ def report_content(
         model=detector.name,
         model_summary=card.summary if card else "",
         model_limits=card.limits if card else (),
-        left_out=[(path.name, reason) for path, reason in source.skipped],
+        left_out=[(legible(path.name), reason) for path, reason in source.skipped],
         settings=_settings(detector, sigma, heading, frames),
         versions=_versions(),
         command=command,
@@ -210,7 +212,7 @@ def _pictures(
     for number in track(wanted, "drawing pictures", len(wanted)):
         record = frames[number]
         try:
-            pixels = read_frame(_path_of(source, record.name)).pixels
+            pixels = read_frame(source.frames[number]).pixels
         except (NightherdError, OSError):
             continue
         for i in by_frame.get(number, ()):
@@ -218,11 +220,6 @@ def _pictures(
         if number in fullest:
             shown.append(_shown(pixels, record))
     return [made[key] for key in chosen if key in made], shown
-
-
-def _path_of(source: Flight, name: str) -> Path:
-    path: Path = source.folder / name
-    return path
 
 
 def _box(detections: Detections, i: int) -> Box:
@@ -316,8 +313,8 @@ def summary_lines(result: SurveyResult) -> list[str]:
         lines.append(f"simulated flight, truly there: {truth}")
     lines += [f"note: {warning}" for warning in summary["warnings"]]
     if failed:
-        lines.append(f"failed: {failed:,} frames; the report says which and why")
+        lines.append(f"failed: {failed:,} {'frame' if failed == 1 else 'frames'}; the report says which and why")
     if result.was_finished:
-        lines.append("all of it was done before, nothing was written; --force begins anew")
+        lines.append(FINISHED)
     lines += [f"map layers: {result.store}", f"report: {result.report}"]
     return lines
