@@ -45,6 +45,9 @@ def register(app: typer.Typer) -> None:
         replicates: int = typer.Option(1000, min=0, help="Bootstrap samples for the intervals; 0 for no intervals."),
         seed: int = typer.Option(0, min=0, help="Seed of the bootstrap."),
         threads: int | None = typer.Option(None, min=1, help="Processor cores for the model.", show_default="all"),
+        skip_missing: bool = typer.Option(
+            False, "--skip-missing", help="Leave out images that the labels name and that are not there."
+        ),
         force: bool = typer.Option(False, "--force", help="Overwrite another evaluation and begin anew."),
         as_json: bool = typer.Option(False, "--json", help="Print the metrics for machines."),
     ) -> None:
@@ -67,6 +70,7 @@ def register(app: typer.Typer) -> None:
             replicates=replicates,
             seed=seed,
             threads=threads,
+            missing="skip" if skip_missing else "error",
             force=force,
             track=track,
             note=note,

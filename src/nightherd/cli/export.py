@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from nightherd.cli.console import print_json, say
+from nightherd.cli.console import note, print_json, say
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +37,16 @@ def register(app: typer.Typer) -> None:
         if wrong := [k for k, v in thresholds.items() if not isinstance(v, int | float) or not 0 <= v <= 1]:
             raise ConfigError(f"--class-threshold {wrong[0]}: give a score from 0 to 1")
         result = export_run(run, out, name, threshold, thresholds, force)
+        if result.was_there:
+            note("the very same model is already there; nothing was written")
         if as_json:
-            print_json({"model": str(result.path), "bytes": result.size, "classes": list(result.classes)})
+            print_json(
+                {
+                    "model": str(result.path),
+                    "bytes": result.size,
+                    "classes": list(result.classes),
+                    "was_there": result.was_there,
+                }
+            )
         else:
             say(f"{result.path}: {result.size / 1e6:.1f} MB, classes {', '.join(result.classes)}")

@@ -22,7 +22,8 @@ def read_settings(config: Path | None, pairs: Sequence[str]) -> dict[str, Any]:
         try:
             loaded = yaml.safe_load(config.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot be read: {error}", config) from error
+            reason = error.strerror if isinstance(error, OSError) else "it is no text; settings are a YAML file"
+            raise ConfigError(f"cannot be read: {reason or error}", config) from error
         except yaml.YAMLError as error:
             raise ConfigError("is not YAML", config) from error
         if not isinstance(loaded, dict):

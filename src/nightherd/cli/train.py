@@ -62,6 +62,9 @@ def register(app: typer.Typer) -> None:
         val: list[str] = typer.Option([], help="A data set to validate on, instead of the 'val' splits of --data."),
         weight: list[float] = typer.Option([], help="How often each --data is drawn, relative to the others."),
         mapping: list[str] = typer.Option([], "--map", help="Rename or join classes, e.g. --map Rotwild=animal."),
+        skip_missing: bool = typer.Option(
+            False, "--skip-missing", help="Leave out images that the labels name and that are not there."
+        ),
         force: bool = typer.Option(False, "--force", help="Throw away another run in --out."),
         as_json: bool = typer.Option(False, "--json", help="Print the result for machines."),
     ) -> None:
@@ -84,6 +87,7 @@ def register(app: typer.Typer) -> None:
             weight,
             parse_mapping(mapping),
             start,
+            "skip" if skip_missing else "error",
             force,
             say=note,
             report=_Lines(),

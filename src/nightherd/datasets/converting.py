@@ -188,6 +188,10 @@ def _place(source: Path, target: Path, mode: ImageMode, goes_on: bool) -> str:
             mode = "copy"
         else:
             return "linked"
+    try:
+        source.open("rb").close()
+    except OSError as error:
+        raise DatasetError(f"cannot be read: {error.strerror or error}", source) from None
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
     return "copied"

@@ -55,6 +55,7 @@ def resolve_model(spec: str | Path = DEFAULT_MODEL) -> Path:
         if path.is_dir():
             raise ModelError("is a folder, not a model file; 'nightherd export RUN --to onnx' makes one of a run", path)
     except (OSError, ValueError) as error:
-        raise ModelError(f"cannot be read as a model file: {error}", repr(str(spec))) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"cannot be read as a model file: {reason}", str(spec)) from error
     bundled = ", ".join(bundled_names()) or "none in this installation"
     raise ModelError(f"no bundled model and no file of this name (bundled: {bundled})", path)

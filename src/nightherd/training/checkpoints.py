@@ -50,7 +50,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors: dict[str, Tensor] = load_file(str(path))
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"not a whole safetensors file ({error}); pickles are refused", path) from error
+        raise ModelError(f"not a whole safetensors file ({error}); copy it again, pickles are refused", path) from error
     return tensors
 
 
@@ -127,6 +127,9 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> tu
     wanted = model.state_dict()
     fitting = {k: v.to(wanted[k].dtype) for k, v in tensors.items() if k in wanted and v.shape == wanted[k].shape}
     if 2 * len(fitting) < len(wanted):
-        raise ModelError(f"weights of another model: {len(fitting)} of {len(wanted)} tensors fit", path)
+        raise ModelError(
+            f"holds weights of another model, {len(fitting)} of {len(wanted)} tensors fit; give its own --preset",
+            path,
+        )
     model.load_state_dict(fitting, strict=False)
     return tuple(sorted(set(wanted) - set(fitting)))

@@ -1,7 +1,8 @@
 """The training loop: one function that reads top to bottom.
 
 AdamW, linear warm-up and cosine, averaged weights, best weights by validation AP, resume to the same trajectory: the
-order, every crop and every sampled region follow from (seed, step), and the state is saved whole after each validation.
+order, every crop and every sampled region follow from (seed, step), and the state is saved whole after each validation
+and every few minutes between.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from nightherd.training.images import FrameCache, ReadFrame, batches, move_targe
 from nightherd.training.precision import depthwise_in_float32
 from nightherd.training.settings import TrainingSettings
 from nightherd.training.validation import spread_over, validate
+
+SAVE_SECONDS = 120.0
+"""At most so much training is lost where a run is interrupted between validations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +140,13 @@ def train(
     model.to(accelerator.device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings))
     average = WeightAverage(model, settings.ema)
-    step, history, best = 0, list[dict[str, Any]](), dict[str, Any]()
+    step, since, history, best = 0, 0, list[dict[str, Any]](), dict[str, Any]()
     state = load_state(run)
     if state is not None:
         if state.facts.get("run") != facts:
             raise ResultsError("holds another training run; choose another --out, or --force to start anew", run)
         step, history, best = state.step, state.facts["history"], state.facts["best"]
+        since = state.facts.get("since", 0)
         model.load_state_dict(state.model)
         average.load(state.average)
         restore_optimizer(optimizer, state.optimizer)
@@ -154,7 +159,8 @@ def train(
     every = max(1, settings.validate_every // settings.batch) if settings.validate_every else steps
     wrapped = accelerator.prepare(_Losses(model)) if accelerator.num_processes > 1 else _Losses(model)
     rank, processes = accelerator.process_index, accelerator.num_processes
-    stopped, since, started, counted = False, 0, time.perf_counter(), 0
+    stopped, started, counted = False, time.perf_counter(), 0
+    saved = started
     for images, targets in batches(
         order, cache, settings.augmentation, settings.batch, settings.seed, step, rank, processes
     ):
@@ -184,7 +190,8 @@ def train(
         told = {k.removeprefix("loss_"): float(v.detach()) for k, v in losses.items()}
         speed = counted / (time.perf_counter() - started)
         metrics: dict[str, Any] | None = None
-        if step % every == 0 or step == steps:
+        is_due = step % every == 0 or step == steps
+        if is_due:
             with average.applied_to(model):
                 if held_out:
                     metrics = {
@@ -200,10 +207,12 @@ def train(
                     if accelerator.is_main_process:
                         save_tensors(run / "best.safetensors", average.tensors)
             stopped = bool(settings.patience) and since >= settings.patience
-            if accelerator.is_main_process:
-                kept = {"run": facts, "history": history, "best": best, "stopped": stopped}
-                tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
-                save_state(run, RunState(step, tensors, average.tensors, optimizer_tensors(optimizer), kept))
+        if accelerator.is_main_process and (is_due or time.perf_counter() - saved >= SAVE_SECONDS):
+            kept = {"run": facts, "history": history, "best": best, "since": since, "stopped": stopped}
+            tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            save_state(run, RunState(step, tensors, average.tensors, optimizer_tensors(optimizer), kept))
+            saved = time.perf_counter()
+        if is_due:
             accelerator.wait_for_everyone()
         report(Progress(step, steps, told, settings.learning_rate * factor, speed, settings.batch, metrics))
         if stopped or step >= steps:

@@ -18,6 +18,8 @@ from typing import Any
 
 from nightherd import __version__
 from nightherd.datasets import open_dataset
+from nightherd.datasets.images import Missing
+from nightherd.datasets.mending import count_problems
 from nightherd.datasets.results import result_rows, write_results
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.errors import ConfigError, DatasetError, FrameError, ResultsError
@@ -28,6 +30,7 @@ from nightherd.workflows.class_names import common_classes
 from nightherd.workflows.evaluate_source import PROGRESS, Detector, dataset_digest, detections_of, open_source
 
 RESULTS_FOLDER = "nightherd-results"
+WRITTEN = ("detections.json", "confusion.csv", "curves.png", "confusion.png", "report.html", "metrics.json")
 
 Track = Callable[..., Iterable[Any]]
 Note = Callable[[str], None]
@@ -53,6 +56,7 @@ def evaluate(
     replicates: int = 1000,
     seed: int = 0,
     threads: int | None = None,
+    missing: Missing = "error",
     force: bool = False,
     track: Track = _plain,
     note: Note = _silent,
@@ -69,6 +73,7 @@ def evaluate(
         confidence: score from which a detection counts, outside AP; None takes the best F1 of each class.
         replicates, seed: of the bootstrap; 0 replicates give no intervals.
         threads: processor cores for the model; None takes all.
+        missing: what to do about an image that the labels name and that is not there.
         force: overwrites another evaluation in `out` and begins anew.
         track: shows progress, called as `track(items, description, total)`.
         note: is told one line for whatever is noteworthy.
@@ -82,7 +87,7 @@ def evaluate(
     if not 0 < iou <= 1 or (confidence is not None and not 0 <= confidence <= 1) or replicates < 0:
         raise ConfigError("--iou lies between 0 and 1, --confidence from 0 to 1, and --replicates is not negative")
     mapping = dict(mapping or {})
-    data = _open(dataset, split)
+    data = _open(dataset, split, missing)
     source = open_source(model, data, mapping, threads)
     classes = common_classes(source.classes, data, mapping)
     splits = sorted({image.split for image in data.images if image.split})
@@ -124,6 +129,9 @@ def evaluate(
         track=track,
     )
     notes = [*classes.notes(data.name), *summary.notes]
+    if mended := count_problems(data.problems):
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in mended.items())
+        notes.insert(0, f"Of {data.name}, mended or left out: {kinds}; 'nightherd data inspect' lists them.")
     if failures:
         notes.insert(0, f"{len(failures)} of {len(data)} images could not be read and are left out.")
     if replicates:
@@ -138,17 +146,17 @@ def evaluate(
     return {**metrics, "out": str(folder), "was_finished": False}
 
 
-def _open(dataset: str | Path | Dataset, split: str | None) -> Dataset:
+def _open(dataset: str | Path | Dataset, split: str | None, missing: Missing) -> Dataset:
     """The data set; without a split named, its `val`, or all of it where it has no splits."""
     if isinstance(dataset, Dataset):
         whole = dataset
     elif split is not None:
-        return open_dataset(dataset, split)
+        return open_dataset(dataset, split, missing=missing)
     else:
         try:
-            return open_dataset(dataset, "val")
+            return open_dataset(dataset, "val", missing=missing)
         except DatasetError:
-            whole = open_dataset(dataset)
+            whole = open_dataset(dataset, missing=missing)
     if split is not None:
         return whole.split(split)
     splits = sorted({image.split for image in whole.images if image.split})
@@ -181,12 +189,20 @@ def _finished(folder: Path, settings: Mapping[str, Any], force: bool) -> dict[st
     """The metrics of the same evaluation, where it is there.
 
     Raises:
-        ResultsError: the folder holds another evaluation, or is a file.
+        ResultsError: the folder holds another evaluation or other work, or is a file.
     """
     path = folder / "metrics.json"
     if folder.exists() and not folder.is_dir():
         raise ResultsError("is a file; --out names the folder for the results", folder)
-    if force or not path.exists():
+    if force:
+        return None
+    if not path.exists():
+        there = [name for name in WRITTEN if (folder / name).exists()]
+        if there and not (folder / PROGRESS).exists():
+            raise ResultsError(
+                f"holds a {there[0]} of other work; choose another --out, or --force to overwrite it",
+                folder,
+            )
         return None
     try:
         metrics = json.loads(path.read_bytes())

@@ -112,9 +112,9 @@ def _names_in_results(path: Path, dataset: Dataset, mapping: Mapping[str, str]) 
         rows = next((rows[key] for key in ("annotations", "results", "detections") if key in rows), [])
     named: dict[str, None] = {}
     nameless = not rows
-    for row in rows if isinstance(rows, list) else []:
-        if not isinstance(row, dict):
-            break  # read_results says what is wrong
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ResultsError("not COCO results: a list of {image_id, category_id, bbox, score}", path)
+    for row in rows:
         name = next((row[key] for key in CATEGORY_KEYS if isinstance(row.get(key), str)), None)
         nameless |= name is None
         if name is not None:

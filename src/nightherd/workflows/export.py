@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nightherd.errors import ModelError, ResultsError
+from nightherd.files import write_bytes
 from nightherd.workflows.train import CONFIG, require_torch
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """The model file, its bytes, its classes, and whether it was there already."""
+    """The model file, its bytes, its classes, and whether the very same was there already."""
 
     path: Path
     size: int
     classes: tuple[str, ...]
+    was_there: bool = False
 
 
 def run_config(run: Path) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def export_run(
 
     Raises:
         ModelError: not a training run, or one without weights yet.
-        ResultsError: `out` is there already.
+        ResultsError: `out` is there already and is another model.
     """
     require_torch("exporting")
     from nightherd.detector.export import export_onnx
@@ -67,8 +70,8 @@ def export_run(
     config = run_config(run)
     name = name or run.resolve().name
     out = out or run / f"{name}.onnx"
-    if out.exists() and not force:
-        raise ResultsError("is there already; choose another --out, or --force to overwrite it", out)
+    if out.is_dir():
+        raise ResultsError("is a folder; --out names the model file", out)
     best = run / "best.safetensors"
     if not best.is_file():
         raise ModelError("has no best.safetensors yet; let 'nightherd train' reach its first validation", run)
@@ -85,13 +88,21 @@ def export_run(
     if set(tensors) != set(wanted) or any(tensors[k].shape != wanted[k].shape for k in wanted):
         raise ModelError("holds weights of another model than its config.json says", best)
     detector.load_state_dict(tensors)
-    export_onnx(
-        detector,
-        settings,
-        out,
-        name=name,
-        preset=config["settings"]["preset"],
-        threshold=threshold,
-        thresholds=thresholds,
-    )
-    return ExportResult(out, out.stat().st_size, classes)
+    with tempfile.TemporaryDirectory(prefix="nightherd-") as folder:
+        made = Path(folder) / "model.onnx"
+        export_onnx(
+            detector,
+            settings,
+            made,
+            name=name,
+            preset=config["settings"]["preset"],
+            threshold=threshold,
+            thresholds=thresholds,
+        )
+        data = made.read_bytes()
+    was_there = out.is_file() and out.read_bytes() == data
+    if out.exists() and not was_there and not force:
+        raise ResultsError("is there and is another model; choose another --out, or --force to overwrite it", out)
+    if not was_there:
+        write_bytes(out, data)
+    return ExportResult(out, len(data), classes, was_there)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from nightherd import __version__
 from nightherd.datasets import open_dataset
+from nightherd.datasets.images import Missing
+from nightherd.datasets.mending import count_problems
 from nightherd.datasets.types import Dataset
 from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ResultsError
 from nightherd.files import write_json, write_text
@@ -49,6 +51,7 @@ def open_training_data(
     weights: Sequence[float] = (),
     classes: Sequence[str] = (),
     mapping: Mapping[str, str] | None = None,
+    missing: Missing = "error",
 ) -> TrainingData:
     """Opens data sets for training: their `train` split (or all of one without splits) and, to validate, their `val`.
 
@@ -58,14 +61,18 @@ def open_training_data(
         weights: how often each of `data` is drawn, 1 each where none are given.
         classes: names to learn; empty takes those of the first data set after `mapping`.
         mapping: renames and joins classes.
+        missing: what to do about an image that the labels name and that is not there.
 
     Raises:
+        ConfigError: weights that do not fit the data sets.
         DatasetError: a data set is missing, has no usable class, or its test split was asked for.
     """
     if weights and len(weights) != len(data):
         raise ConfigError(f"{len(weights)} weights for {len(data)} data sets; give one --weight for each --data")
+    if not all(0 < weight < float("inf") for weight in weights):
+        raise ConfigError("a --weight must be a number above 0; leave a data set out that is not to be drawn")
     mapping = dict(mapping or {})
-    opened = [open_dataset(spec) for spec in data]
+    opened = [open_dataset(spec, missing=missing) for spec in data]
     wanted = tuple(classes) or tuple(dict.fromkeys(mapping.get(name, name) for name in opened[0].classes))
     notes = []
     train, held_out = [], []
@@ -80,11 +87,14 @@ def open_training_data(
         labelled = {mapping.get(name, name) for name in whole.classes}
         absent = [name for name in wanted if name not in labelled]
         notes.append(f"{dataset.name}: {len(part)} training images, {part.n_boxes} boxes" + _absent(absent))
+        notes += _mended(whole)
         train.append(part)
         if "val" in splits and not validation:
             held_out.append(dataset.split("val"))
     for spec in validation:
-        dataset = open_dataset(spec).with_classes(wanted, mapping)
+        whole = open_dataset(spec, missing=missing)
+        notes += _mended(whole)
+        dataset = whole.with_classes(wanted, mapping)
         splits = {image.split for image in dataset.images}
         held_out.append(dataset.split("val") if "val" in splits else dataset)
     joined = None
@@ -95,6 +105,11 @@ def open_training_data(
     else:
         notes.append("no validation data: the last weights are kept, not the best (give --val)")
     return TrainingData(tuple(train), tuple(weights) or (1.0,) * len(train), joined, tuple(notes))
+
+
+def _mended(dataset: Dataset) -> list[str]:
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in count_problems(dataset.problems).items())
+    return [f"{dataset.name}, mended or left out: {kinds}; 'nightherd data inspect' lists them"] if kinds else []
 
 
 def _absent(names: list[str]) -> str:
@@ -109,6 +124,7 @@ def train_model(
     weights: Sequence[float] = (),
     mapping: Mapping[str, str] | None = None,
     start: Path | None = None,
+    missing: Missing = "error",
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
     report: Callable[[Progress], None] = lambda _: None,
@@ -116,7 +132,7 @@ def train_model(
     """Trains a detector into the folder `out`, or goes on where the same command stopped.
 
     Args:
-        data, validation, weights, mapping: see `open_training_data`.
+        data, validation, weights, mapping, missing: see `open_training_data`.
         out: the run folder: config.json, metrics.csv, best.safetensors, state/.
         settings: values of `TrainingSettings`; the rest are its defaults.
         start: a run folder, .safetensors or .onnx to start from.
@@ -132,7 +148,7 @@ def train_model(
     from nightherd.training.start import BEST, start_model
 
     chosen = training_settings(dict(settings or {}))
-    opened = open_training_data(data, validation, weights, chosen.classes, mapping)
+    opened = open_training_data(data, validation, weights, chosen.classes, mapping, missing)
     classes = opened.train[0].classes
     for line in opened.notes:
         say(line)
@@ -146,34 +162,42 @@ def train_model(
         "start": None if start is None else str(start),
         "images": [len(d) for d in opened.train],
     }
-    _claim(out, facts, force)
+    is_new = _is_new(out, facts, force)
     if start is not None and start.is_dir():
         start = start / BEST
     model = start_model(chosen, classes, start)
+    if is_new:  # only now, so that a run that cannot start claims no folder
+        _claim(out, facts)
     result = train(model, opened.train, opened.weights, opened.validation, chosen, out, read_frame, facts, report)
     write_text(out / "metrics.csv", history_csv(result.history))
     return result
 
 
-def _claim(out: Path, facts: dict[str, Any], force: bool) -> None:
-    """Writes the run's config, or refuses a folder that holds another run."""
+def _is_new(out: Path, facts: dict[str, Any], force: bool) -> bool:
+    """Whether the folder is still to be claimed by this run; refuses one that holds another run, or other work."""
     config = out / CONFIG
     if config.is_file():
         try:
             same = json.loads(config.read_text(encoding="utf-8"))["run"] == facts
         except (ValueError, KeyError, TypeError):
             same = False
-        if same:
-            return
-        if not force:
+        if not same and not force:
             raise ResultsError("holds another training run; choose another --out, or --force to start anew", out)
-        for name in ("state", "state-previous"):
-            shutil.rmtree(out / name, ignore_errors=True)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
+        return not same
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise ResultsError("is there and is not a training run; choose another --out", out)
+    return True
+
+
+def _claim(out: Path, facts: dict[str, Any]) -> None:
+    """Writes the run's config, and throws away what there is of another."""
+    for name in ("state", "state-previous"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in ("best.safetensors", "metrics.csv"):
+        (out / name).unlink(missing_ok=True)
     software = {"nightherd": __version__, "python": platform.python_version()}
     software |= {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "timm")}
-    write_json(config, {"run": facts, "software": software, "machine": platform.machine()})
+    write_json(out / CONFIG, {"run": facts, "software": software, "machine": platform.machine()})
 
 
 def history_csv(history: Sequence[Mapping[str, Any]]) -> str:
