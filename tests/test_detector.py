@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import timm  # noqa: E402
-from torchvision.ops import box_iou  # noqa: E402
 
 from nightherd.detector.backbone import Backbone, _lite0_file  # noqa: E402
-from nightherd.detector.presets import PRESETS, DetectorSettings, build_detector, preset  # noqa: E402
+from nightherd.detector.presets import DetectorSettings, build_detector, preset  # noqa: E402
 from nightherd.detector.pyramid import ThinPyramid  # noqa: E402
 from nightherd.detector.regions import covered_share  # noqa: E402
 from nightherd.detector.two_stage import Target, TwoStageDetector  # noqa: E402
 from nightherd.errors import ConfigError  # noqa: E402
 
 CLASSES = ("animal", "person")
+SMALL_WITH_FOUR_CLASSES = "fa637746f3041c6ec13020aafff754c09057719296f95168fef677ce8f88f1b3"
 
 
 def plain(name: str = "small") -> DetectorSettings:
@@ -29,6 +31,11 @@ def detector() -> TwoStageDetector:
     return build_detector(plain(), CLASSES)
 
 
+def four_classes() -> TwoStageDetector:
+    with torch.device("meta"):
+        return build_detector(plain(), ("animal", "person", "vehicle", "bicycle"))
+
+
 def target(boxes: list[list[float]], ignore: list[list[float]] | None = None) -> Target:
     return Target(
         boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
@@ -37,9 +44,8 @@ def target(boxes: list[list[float]], ignore: list[list[float]] | None = None) ->
     )
 
 
-def test_small_has_maps_at_strides_4_to_32(detector: TwoStageDetector) -> None:
-    with torch.no_grad():
-        maps = detector.eval().maps(torch.zeros(1, 1, 512, 640))
+def test_small_has_maps_at_strides_4_to_32() -> None:
+    maps = four_classes().eval().maps(torch.zeros(1, 1, 512, 640, device="meta"))
     assert [tuple(m.shape) for m in maps.values()] == [
         (1, 64, 128, 160),
         (1, 64, 64, 80),
@@ -53,18 +59,10 @@ def test_small_is_small_and_its_head_at_most_256_wide(detector: TwoStageDetector
     assert detector.head.box_head.fc6.out_features <= 256
 
 
-def test_every_preset_gives_losses_and_detections() -> None:
-    for name in PRESETS:
-        torch.manual_seed(1)
-        model = build_detector(plain(name), CLASSES)
-        losses = model.train().losses(torch.randn(2, 1, 64, 96), [target([[4, 4, 30, 20]]), target([])])
-        total = torch.stack(list(losses.values())).sum()
-        assert torch.isfinite(total)
-        total.backward()
-        with torch.no_grad():
-            found = model.eval()(torch.randn(1, 1, 64, 96))[0]
-        assert set(found) == {"boxes", "scores", "labels"}
-        assert found["labels"].min() >= 0 and found["labels"].max() < len(CLASSES)
+def test_parameters_of_small_keep_their_names_and_shapes() -> None:
+    """Trained weights are found by these: a change of any makes models that were trained before unreadable."""
+    lines = "\n".join(f"{name} {tuple(tensor.shape)}" for name, tensor in four_classes().state_dict().items())
+    assert hashlib.sha256(lines.encode()).hexdigest() == SMALL_WITH_FOUR_CLASSES
 
 
 def test_top_down_pathway_adds_the_upsampled_coarser_map() -> None:
@@ -118,15 +116,10 @@ def test_covered_share_is_of_the_box() -> None:
 def test_anchors_in_a_region_to_ignore_are_not_background(detector: TwoStageDetector) -> None:
     anchors = torch.tensor([[0.0, 0, 16, 16], [40, 40, 56, 56], [80, 80, 96, 96]])
     truth = target([[0.0, 0, 16, 16]], ignore=[[38.0, 38, 60, 60]])
-    labels, _ = detector.proposals.assign_targets_to_anchors([anchors], [truth])
-    assert labels[0].tolist() == [1.0, -1.0, 0.0]
+    assert detector.proposals.assign(anchors, torch.zeros(3, dtype=torch.int64), truth).tolist() == [0, -2, -1]
 
 
 def test_proposals_in_a_region_to_ignore_do_not_train_the_head(detector: TwoStageDetector) -> None:
-    region = [38.0, 38, 60, 60]
-    inside = torch.tensor([[40.0, 40, 56, 56]]).repeat(50, 1)
-    outside = torch.tensor([[80.0, 80, 96, 96]]).repeat(5, 1)
-    truth = target([[0.0, 0, 16, 16]], ignore=[region])
-    chosen, *_ = detector.head.select_training_samples([torch.cat([inside, outside])], [truth])
-    assert float(box_iou(chosen[0], torch.tensor([region])).max()) == 0.0
-    assert len(chosen[0]) == 6
+    proposals = torch.tensor([[0.0, 0, 16, 15], [40, 40, 56, 56], [80, 80, 96, 96]])
+    truth = target([[0.0, 0, 16, 16]], ignore=[[38.0, 38, 60, 60], [0.0, 0, 20, 20]])
+    assert detector.head.assign(proposals, truth).tolist() == [0, -2, -1]

@@ -94,7 +94,7 @@ def load_imagenet_weights(body: nn.Module, name: str) -> None:
                 raise MissingExtraError("train", "ImageNet weights without internet") from error
             raise ModelError(
                 f"ImageNet weights of '{name}' cannot be fetched here ({type(error).__name__}); "
-                "connect once so that timm can cache them, or train with --set backbone.pretrained=none"
+                "connect once so that timm can cache them, or train with --set detector.backbone.pretrained=none"
             ) from error
     wanted = body.state_dict()
     taken = {key: value for key, value in state.items() if key in wanted and value.shape == wanted[key].shape}

@@ -20,8 +20,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from nightherd import __version__
+from nightherd.detector.assembly import build_detector
 from nightherd.detector.graph import InferenceGraph
-from nightherd.detector.presets import DetectorSettings, build_detector
+from nightherd.detector.settings import DetectorSettings
 from nightherd.detector.two_stage import TwoStageDetector
 from nightherd.errors import ModelError
 from nightherd.files import write_bytes

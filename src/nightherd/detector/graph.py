@@ -54,16 +54,17 @@ class InferenceGraph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         maps = [level.float() for level in self.detector.pyramid(self.detector.backbone(image))]
-        shape = torch._shape_as_tensor(image).to(torch.float32)
-        limits = torch.stack([shape[3], shape[2], shape[3], shape[2]])
-        proposals = self._propose(maps, limits)
+        shape = torch._shape_as_tensor(image)
+        limits = torch.stack([shape[3], shape[2], shape[3], shape[2]]).to(torch.float32)
+        proposals = self._propose(maps, limits, shape)
         return self._classify(maps, proposals, limits)
 
-    def _propose(self, maps: list[Tensor], limits: Tensor) -> Tensor:
+    def _propose(self, maps: list[Tensor], limits: Tensor, shape: Tensor) -> Tensor:
         stage = self.detector.proposals
         kept, scores, levels = [], [], []
         objectness, deltas = stage.head(maps)
-        for level, stride in enumerate(self.detector.backbone.strides):
+        divides = max(self.detector.backbone.strides)
+        for level, stride in enumerate(self.detector.strides):
             score = objectness[level][0].permute(1, 2, 0).reshape(-1)
             n_anchors = objectness[level].shape[1]
             size = torch._shape_as_tensor(objectness[level])
@@ -74,7 +75,12 @@ class InferenceGraph(nn.Module):
             place = torch.div(index, n_anchors, rounding_mode="floor")
             row = torch.div(place, size[3], rounding_mode="floor")
             column = place - row * size[3]
-            corner = torch.stack([column, row, column, row], dim=1).to(score.dtype) * float(stride)
+            corner = torch.stack([column, row, column, row], dim=1).to(score.dtype)
+            if stride <= divides:
+                corner = corner * float(stride)
+            else:
+                step = torch.div(shape[2:], size[2:], rounding_mode="floor").to(score.dtype)
+                corner = corner * torch.stack([step[1], step[0], step[1], step[0]])
             anchors = cells[cell] + corner
             boxes = clip(decode(delta[index], anchors, (1.0, 1.0, 1.0, 1.0)), limits)
             large = ((boxes[:, 2:] - boxes[:, :2]) >= stage.min_size).all(dim=1)
@@ -88,13 +94,9 @@ class InferenceGraph(nn.Module):
 
     def _pool(self, maps: list[Tensor], boxes: Tensor) -> Tensor:
         pool = self.detector.head.box_roi_pool
-        strides = self.detector.backbone.strides
-        finest = int(math.log2(strides[0]))
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-        target = torch.floor(pool.canonical_level + torch.log2(area.sqrt() / pool.canonical_scale) + 1e-6)
-        target = target.clamp(min=finest, max=finest + len(strides) - 1) - finest
+        target = pool.map_levels([boxes])
         parts, places = [], []
-        for level, stride in enumerate(strides):
+        for level, stride in enumerate(pool.map_levels.strides):
             chosen = (target == level).nonzero()[:, 0]
             regions = torch.cat([torch.zeros_like(boxes[chosen][:, :1]), boxes[chosen]], dim=1)
             parts.append(roi_align(maps[level], regions, pool.output_size, 1.0 / stride, pool.sampling_ratio))

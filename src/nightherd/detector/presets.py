@@ -4,115 +4,141 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from nightherd.detector.backbone import Backbone, Pretrained
-from nightherd.detector.head import RegionHead
-from nightherd.detector.proposals import ProposalNetwork, build_anchors
-from nightherd.detector.pyramid import ThinPyramid
-from nightherd.detector.two_stage import TwoStageDetector
+from nightherd.detector.assembly import build_detector
+from nightherd.detector.settings import (
+    LEVELS,
+    BackboneSettings,
+    ByStrideAnchors,
+    CriterionSettings,
+    DetectorSettings,
+    EveryLevelAnchors,
+    HardNegativeSettings,
+    HeadSettings,
+    MaxIouSettings,
+    ProposalSettings,
+    PyramidSettings,
+    RandomSettings,
+)
 from nightherd.errors import ConfigError
 
+__all__ = ["DEPTHS", "PRESETS", "DetectorSettings", "build_detector", "default_freeze", "preset"]
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BackboneSettings(_Settings):
-    """Arguments of `Backbone`."""
-
-    name: str = "tf_efficientnet_lite0"
-    strides: tuple[int, ...] = (4, 8, 16, 32)
-    pretrained: Pretrained = "imagenet"
+DEPTHS = (18, 34, 50, 101, 152)
+"""The ResNets of Lyu et al. 2024."""
 
 
-class PyramidSettings(_Settings):
-    """Arguments of `ThinPyramid`."""
-
-    channels: int = Field(64, ge=8, le=512)
-
-
-class ProposalSettings(_Settings):
-    """Arguments of `ProposalNetwork` and its anchors (side lengths in pixels, one tuple a level, finest first)."""
-
-    anchor_sizes: tuple[tuple[float, ...], ...] = ((8.0, 12.0), (18.0, 26.0), (38.0, 54.0), (76.0, 108.0))
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    positive_iou: float = 0.6
-    negative_iou: float = 0.3
-    samples: int = 256
-    keep_before_nms: tuple[int, int] = (600, 300)
-    keep_after_nms: tuple[int, int] = (600, 200)
-    nms_iou: float = 0.7
+def _usual_proposals() -> ProposalSettings:
+    """torchvision's first stage, for what the paper does not state."""
+    return ProposalSettings(
+        assignment=MaxIouSettings(positive_iou=0.7, negative_iou=0.3, low_quality=True),
+        sampler=RandomSettings(),
+        samples=256,
+        positive_share=0.5,
+        keep_before_nms=(2000, 1000),
+        keep_after_nms=(2000, 1000),
+        nms_iou=0.7,
+    )
 
 
-class HeadSettings(_Settings):
-    """Arguments of `RegionHead`."""
+def lyu2024(depth: int) -> DetectorSettings:
+    """The detector as the text of Lyu et al. 2024 has it (Ecological Informatics 79:102383), on a ResNet.
 
-    width: int = Field(256, ge=16, le=2048)
-    canonical_scale: int = 112
-    canonical_level: int = 4
-    positive_iou: float = 0.5
-    samples: int = 128
-    positive_share: float = 0.25
-    score_floor: float = 0.02
-    nms_iou: float = 0.5
-    max_detections: int = 500
+    Conv1 to Layer4 into maps at strides 2 to 32; one anchor area a level, 4² to 64²; regions pooled from
+    k = ⌊4 + log₂(√(w·h) / 320)⌋, so that in a frame of 512 × 640 the coarsest map is never pooled from; hard negatives
+    in the second stage. What the text does not state is torchvision's Faster R-CNN: width 1024, pooling 7 × 7, samples.
+    """
+    return DetectorSettings(
+        backbone=BackboneSettings(name=f"resnet{depth}", strides=LEVELS["conv1-layer4"], pretrained="none"),
+        pyramid=PyramidSettings(kind="lyu2024", channels=256),
+        anchors=ByStrideAnchors(scales=(2.0,), ratios=(0.5, 1.0, 2.0), rounded=False),
+        criterion=CriterionSettings(canonical_scale=320, canonical_level=4),
+        proposals=_usual_proposals(),
+        head=HeadSettings(
+            width=1024,
+            pooled_size=(7, 7),
+            sampler=HardNegativeSettings(),
+            samples=512,
+            positive_share=0.25,
+            score_floor=0.05,
+            max_detections=100,
+        ),
+    )
 
 
-class DetectorSettings(_Settings):
-    """Everything that builds a detector but its classes."""
+def lyu2024_code(depth: int) -> DetectorSettings:
+    """The detector as the code released with Lyu et al. 2024 has it, which differs from the text, on a ResNet.
 
-    backbone: BackboneSettings = BackboneSettings()
-    pyramid: PyramidSettings = PyramidSettings()
-    proposals: ProposalSettings = ProposalSettings()
-    head: HeadSettings = HeadSettings()
+    torchvision's Faster R-CNN over Layer1 to Layer4 at strides 4 to 64, with all five anchor sizes on every level and
+    8 × 10 pooling from the four maps at strides 4 to 32, where λ = 640: all under 320 px from the finest.
+    """
+    return DetectorSettings(
+        backbone=BackboneSettings(name=f"resnet{depth}", strides=LEVELS["layer1-4"], pretrained="none"),
+        pyramid=PyramidSettings(kind="fpn", channels=256),
+        anchors=EveryLevelAnchors(sizes=(4.0, 8.0, 16.0, 32.0, 64.0), ratios=(0.5, 1.0, 2.0), rounded=True),
+        criterion=CriterionSettings(canonical_scale=640, canonical_level=4, coarsest=5),
+        proposals=_usual_proposals(),
+        head=HeadSettings(
+            width=1024,
+            pooled_size=(8, 10),
+            sampler=RandomSettings(),
+            samples=512,
+            positive_share=0.25,
+            score_floor=0.05,
+            max_detections=100,
+        ),
+    )
 
 
-PRESETS: dict[str, DetectorSettings] = {"small": DetectorSettings()}
+PRESETS: dict[str, DetectorSettings] = {
+    "small": DetectorSettings(),
+    **{f"lyu2024-resnet{depth}": lyu2024(depth) for depth in DEPTHS},
+    **{f"lyu2024-code-resnet{depth}": lyu2024_code(depth) for depth in DEPTHS},
+}
 """`small`: EfficientNet-Lite0, a 64-channel pyramid at strides 4 to 32, anchors of 8 to 108 px, a 256-wide head."""
+
+_FREEZE = {"small": ("backbone.body.conv_stem", "backbone.body.bn1", "backbone.body.blocks.0")}
+
+
+def default_freeze(name: str) -> tuple[str, ...]:
+    """Prefixes of the parameters that a training run of a preset leaves as they are unless it is told otherwise.
+
+    `small` keeps the stem of its ImageNet weights; the published presets train every layer.
+    """
+    return _FREEZE.get(name, ())
+
+
+_OF_A_KIND = ("anchors", "assignment", "sampler")
 
 
 def preset(name: str, overrides: dict[str, Any] | None = None) -> DetectorSettings:
     """The settings of a preset, with `overrides` (nested by part) laid over them.
+
+    Anchors, an assignment or a sampler of another kind than the preset's start from the defaults of that kind, and a
+    bare name chooses the kind: `preset("small", {"head": {"sampler": "ohem"}})`.
 
     Raises:
         ConfigError: no such preset, no such setting, or a value that cannot be.
     """
     if name not in PRESETS:
         raise ConfigError(f"no preset '{name}'; there are: {', '.join(PRESETS)}")
-    values = PRESETS[name].model_dump()
-    for part, settings in (overrides or {}).items():
-        if isinstance(settings, dict) and isinstance(values.get(part), dict):
-            values[part] = {**values[part], **settings}
-        else:
-            values[part] = settings
     try:
-        return DetectorSettings.model_validate(values)
+        return DetectorSettings.model_validate(_laid_over(PRESETS[name].model_dump(), overrides or {}))
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"detector setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def build_detector(settings: DetectorSettings, classes: tuple[str, ...]) -> TwoStageDetector:
-    """A detector for `classes`, with ImageNet weights in its backbone where the settings say so.
-
-    Raises:
-        ConfigError: parts that do not agree.
-        ModelError: ImageNet weights that cannot be had.
-    """
-    levels = len(settings.backbone.strides)
-    if len(settings.proposals.anchor_sizes) != levels:
-        raise ConfigError(f"{len(settings.proposals.anchor_sizes)} rows of anchor sizes for {levels} pyramid levels")
-    if not classes:
-        raise ConfigError("a detector needs at least one class")
-    backbone = Backbone(**settings.backbone.model_dump())
-    proposal_arguments = settings.proposals.model_dump(exclude={"anchor_sizes", "anchor_ratios"})
-    anchors = build_anchors(settings.proposals.anchor_sizes, settings.proposals.anchor_ratios)
-    channels = settings.pyramid.channels
-    return TwoStageDetector(
-        backbone,
-        ThinPyramid(backbone.channels, channels),
-        ProposalNetwork(channels, anchors, **proposal_arguments),
-        RegionHead(channels, levels, len(classes), **settings.head.model_dump()),
-        tuple(classes),
-    )
+def _laid_over(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, given in overrides.items():
+        before = merged.get(key)
+        if isinstance(before, dict) and "kind" in before and isinstance(given, str):
+            given = {"kind": given}
+        if isinstance(before, dict) and isinstance(given, dict):
+            other = key in _OF_A_KIND and given.get("kind", before["kind"]) != before["kind"]
+            merged[key] = given if other else _laid_over(before, given)
+        else:
+            merged[key] = given
+    return merged

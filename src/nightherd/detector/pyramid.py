@@ -1,11 +1,27 @@
-"""Feature pyramids: the top-down pathway that gives fine maps the meaning of coarse ones (Lin et al. 2017)."""
+"""Feature pyramids: the top-down pathway that gives fine maps the meaning of coarse ones (Lin et al. 2017).
+
+Every pyramid takes the backbone's maps, each of half the resolution of the one before, and gives maps of one width.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
+
+
+def _top_down(lateral: nn.ModuleList, maps: Sequence[Tensor]) -> list[Tensor]:
+    """Each map through its 1 × 1 convolution, plus the coarser sum upsampled (nearest); finest first."""
+    merged: list[Tensor] = []
+    for level in range(len(maps) - 1, -1, -1):
+        own = lateral[level](maps[level])
+        if merged:
+            own = own + functional.interpolate(merged[0], scale_factor=2.0, mode="nearest")
+        merged.insert(0, own)
+    return merged
 
 
 class ThinPyramid(nn.Module):
@@ -33,14 +49,75 @@ class ThinPyramid(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight, a=1)
 
+    def strides(self, strides: Sequence[int]) -> tuple[int, ...]:
+        """Strides of the pyramid's maps over a backbone with these: the same."""
+        return tuple(strides)
+
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps of the backbone, finest first → as many maps of `channels` channels, the same strides, finest first."""
-        merged: Tensor | None = None
-        out: list[Tensor] = []
-        for level in range(len(maps) - 1, -1, -1):
-            lateral = self.lateral[level](maps[level])
-            if merged is not None:
-                lateral = lateral + functional.interpolate(merged, scale_factor=2.0, mode="nearest")
-            merged = lateral
-            out.insert(0, self.smooth[level](merged))
-        return out
+        merged = _top_down(self.lateral, maps)
+        return [smooth(level) for smooth, level in zip(self.smooth, merged, strict=True)]
+
+
+class Lyu2024Pyramid(nn.Module):
+    """The pyramid of Lyu et al. 2024, with batch norm nowhere and a bias everywhere, as FPN has it.
+
+    Over Conv1 to Layer4: C5 = conv1×1(Layer4), M4 = up(C5) + E4, M3 = up(M4) + E3, M2 = up(M3) + E2, M1 = up(M2) + E1
+    with E = conv1×1(stage); P1 … P4 = conv3×3(M1 … M4), P5 is P4 subsampled by 2 (max-pooling, kernel 1). The paper
+    says that M4 is downsampled on its way to M3; the shapes agree only if it is upsampled.
+
+    Args:
+        in_channels: channels of the backbone's maps, finest first, at least two; fewer stages give fewer maps.
+        channels: width of every map of the pyramid.
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int = 256) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
+        self.smooth = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in in_channels[:-1])
+        self.channels = channels
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=1)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+    def strides(self, strides: Sequence[int]) -> tuple[int, ...]:
+        """Strides of the pyramid's maps over a backbone with these: the same."""
+        return tuple(strides)
+
+    def merged(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """M1 … M4 and C5, finest first: the sums before the 3 × 3 convolutions."""
+        return _top_down(self.lateral, maps)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of the backbone, finest first → P1 … P5, the same strides, finest first."""
+        out = [smooth(level) for smooth, level in zip(self.smooth, self.merged(maps)[:-1], strict=True)]
+        return [*out, functional.max_pool2d(out[-1], 1, 2)]
+
+
+class FpnPyramid(FeaturePyramidNetwork):  # type: ignore[misc]
+    """torchvision's feature pyramid, with one more map: the coarsest subsampled by 2.
+
+    Args:
+        in_channels: channels of the backbone's maps, finest first.
+        channels: width of every map of the pyramid.
+    """
+
+    def __init__(self, in_channels: Sequence[int], channels: int = 256) -> None:
+        super().__init__(list(in_channels), channels, LastLevelMaxPool())
+        self.channels = channels
+
+    def strides(self, strides: Sequence[int]) -> tuple[int, ...]:
+        """Strides of the pyramid's maps over a backbone with these: the same, and twice the last."""
+        return (*strides, 2 * strides[-1])
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps of the backbone, finest first → one map more, finest first."""
+        return list(super().forward(OrderedDict((str(i), level) for i, level in enumerate(maps))).values())
+
+
+AnyPyramid = ThinPyramid | Lyu2024Pyramid | FpnPyramid
+
+PYRAMIDS: dict[str, type[AnyPyramid]] = {"thin": ThinPyramid, "lyu2024": Lyu2024Pyramid, "fpn": FpnPyramid}
+"""Pyramids, by name."""

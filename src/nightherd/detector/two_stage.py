@@ -12,7 +12,7 @@ from torchvision.models.detection.image_list import ImageList
 from nightherd.detector.backbone import Backbone
 from nightherd.detector.head import RegionHead
 from nightherd.detector.proposals import ProposalNetwork
-from nightherd.detector.pyramid import ThinPyramid
+from nightherd.detector.pyramid import AnyPyramid
 
 
 class Target(TypedDict):
@@ -29,12 +29,15 @@ class TwoStageDetector(nn.Module):
     Args:
         backbone, pyramid, proposals, head: the parts; they must agree on channels and levels.
         classes: names, in the order of the labels.
+
+    Attributes:
+        strides: of the pyramid's maps, finest first.
     """
 
     def __init__(
         self,
         backbone: Backbone,
-        pyramid: ThinPyramid,
+        pyramid: AnyPyramid,
         proposals: ProposalNetwork,
         head: RegionHead,
         classes: tuple[str, ...],
@@ -45,6 +48,7 @@ class TwoStageDetector(nn.Module):
         self.proposals = proposals
         self.head = head
         self.classes = classes
+        self.strides = pyramid.strides(backbone.strides)
 
     def maps(self, images: Tensor) -> OrderedDict[str, Tensor]:
         """The pyramid's maps of images (B, 1, H, W), by level, finest first, float32."""

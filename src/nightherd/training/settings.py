@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from nightherd.detector.presets import default_freeze
 from nightherd.errors import ConfigError
 from nightherd.training.augmentation import AugmentationSettings
 
@@ -20,7 +21,8 @@ class TrainingSettings(BaseModel):
         batch: images a step, over all processes.
         learning_rate, backbone_rate, weight_decay, warmup_steps, clip: AdamW with a linear warm-up and a cosine to
             1 % over the whole run; `backbone_rate` is the backbone's factor; gradients are clipped to norm `clip`.
-        freeze: parameters whose names start so stay as they are, their batch norms with them.
+        freeze: parameters whose names start so stay as they are, their batch norms with them; None takes those
+            that the preset asks for, [] freezes nothing.
         ema: decay of the moving average of weights that is validated and kept.
         precision: `bf16` autocast or `f32`.
         seed: of every random choice.
@@ -43,7 +45,7 @@ class TrainingSettings(BaseModel):
     weight_decay: float = Field(0.02, ge=0)
     warmup_steps: int = Field(100, ge=0)
     clip: float = Field(5.0, gt=0)
-    freeze: tuple[str, ...] = ("backbone.body.conv_stem", "backbone.body.bn1", "backbone.body.blocks.0")
+    freeze: tuple[str, ...] = ()
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Literal["bf16", "f32"] = "bf16"
     seed: int = Field(0, ge=0)
@@ -52,6 +54,13 @@ class TrainingSettings(BaseModel):
     patience: int = Field(0, ge=0)
     cache_gb: float = Field(4.0, ge=0)
     augmentation: AugmentationSettings = AugmentationSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _freeze_as_the_preset_asks(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("freeze") is None:
+            return {**values, "freeze": default_freeze(str(values.get("preset", "small")))}
+        return values
 
 
 def training_settings(values: dict[str, Any]) -> TrainingSettings:

@@ -1,0 +1,51 @@
+"""What a detector costs: multiply-accumulates of its convolutions, counted without computing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from nightherd.detector.assembly import build_detector
+from nightherd.detector.settings import DetectorSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ConvolutionCost:
+    """One use of a convolution: its part (`backbone`, `pyramid`, `proposals`), name, kernel side, and the MACs."""
+
+    part: str
+    name: str
+    kernel: int
+    macs: int
+
+
+def convolution_costs(settings: DetectorSettings, height: int = 512, width: int = 640) -> list[ConvolutionCost]:
+    """Every convolution that one frame passes through, layers that serve several maps once for each.
+
+    MACs = output places · output channels · input channels / groups · kernel², bias and norms left out. The second
+    stage, whose cost grows with the number of proposals, is not counted.
+
+    Args:
+        settings: of any detector; its weights are not made.
+        height, width: of the frame, multiples of the coarsest stride.
+    """
+    plain = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"pretrained": "none"})})
+    with torch.device("meta"):
+        detector = build_detector(plain, ("any",)).eval()
+        frame = torch.zeros(1, 1, height, width)
+    costs: list[ConvolutionCost] = []
+
+    def note(name: str, module: nn.Conv2d, _: tuple[Tensor, ...], out: Tensor) -> None:
+        kernel = module.kernel_size[0] * module.kernel_size[1]
+        macs = out.numel() * (module.in_channels // module.groups) * kernel
+        costs.append(ConvolutionCost(name.partition(".")[0], name, module.kernel_size[0], macs))
+
+    for name, module in detector.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(partial(note, name))
+    with torch.no_grad():
+        detector.proposals.head(list(detector.maps(frame).values()))
+    return costs

@@ -1,0 +1,203 @@
+"""What a detector is told: one pydantic model a part, with the kind of part and its arguments, and nothing of torch.
+
+`presets` fills these by name, `assembly` turns them into parts, and every model file carries them as JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+LEVELS: dict[str, tuple[int, ...]] = {
+    "layer3-4": (16, 32),
+    "layer1-4": (4, 8, 16, 32),
+    "conv1-layer4": (2, 4, 8, 16, 32),
+}
+"""Strides of the stages of a ResNet by name: Conv1 has stride 2, Layer1 to Layer4 have strides 4 to 32."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneSettings(_Settings):
+    """Arguments of `Backbone`; `strides` takes one of the names in `LEVELS` too."""
+
+    name: str = "tf_efficientnet_lite0"
+    strides: tuple[int, ...] = Field((4, 8, 16, 32), min_length=1)
+    pretrained: Literal["none", "imagenet"] = "imagenet"
+
+    @field_validator("strides", mode="before")
+    @classmethod
+    def _levels_by_name(cls, value: Any) -> Any:
+        return LEVELS.get(value, value) if isinstance(value, str) else value
+
+
+class PyramidSettings(_Settings):
+    """Which pyramid (`thin`, `lyu2024` or `fpn`) and how many channels each of its maps has."""
+
+    kind: Literal["thin", "lyu2024", "fpn"] = "thin"
+    channels: int = Field(64, ge=8, le=512)
+
+
+class _Anchors(_Settings):
+    ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    rounded: bool = True
+
+
+class PerLevelAnchors(_Anchors):
+    """Arguments of `anchors.per_level`: a row of sides (√area, pixels) for each level, finest first."""
+
+    kind: Literal["per-level"] = "per-level"
+    sizes: tuple[tuple[float, ...], ...] = ((8.0, 12.0), (18.0, 26.0), (38.0, 54.0), (76.0, 108.0))
+
+
+class EveryLevelAnchors(_Anchors):
+    """Arguments of `anchors.every_level`: the same sides (√area, pixels) on every level."""
+
+    kind: Literal["every-level"] = "every-level"
+    sizes: tuple[float, ...] = Field((4.0, 8.0, 16.0, 32.0, 64.0), min_length=1)
+
+
+class ByStrideAnchors(_Anchors):
+    """Arguments of `anchors.by_stride`: sides (√area) as multiples of each level's stride."""
+
+    kind: Literal["by-stride"] = "by-stride"
+    scales: tuple[float, ...] = Field((2.0,), min_length=1)
+
+
+AnchorSettings = Annotated[PerLevelAnchors | EveryLevelAnchors | ByStrideAnchors, Field(discriminator="kind")]
+
+
+class CriterionSettings(_Settings):
+    """Arguments of `FpnCriterion`."""
+
+    kind: Literal["fpn"] = "fpn"
+    canonical_scale: float = Field(112, gt=0)
+    canonical_level: int = 4
+    coarsest: int | None = None
+
+
+class MaxIouSettings(_Settings):
+    """Arguments of `MaxIou`."""
+
+    kind: Literal["max-iou"] = "max-iou"
+    positive_iou: float = Field(0.5, gt=0, le=1)
+    negative_iou: float = Field(0.5, gt=0, le=1)
+    low_quality: bool = False
+
+
+class RflaSettings(_Settings):
+    """Arguments of `Rfla`, but the receptive fields, which follow from the backbone where `prior` asks for them."""
+
+    kind: Literal["rfla"] = "rfla"
+    prior: Literal["receptive-field", "anchor"] = "receptive-field"
+    fraction: float = Field(0.5, gt=0)
+    best: int = Field(3, ge=1)
+    supplement: int = Field(1, ge=0)
+    decay: float = Field(0.9, gt=0, le=1)
+    neither_above: float = Field(0.8, gt=0)
+
+
+class RandomSettings(_Settings):
+    """`RandomSampler` has no arguments but those of its stage."""
+
+    kind: Literal["random"] = "random"
+
+
+class OhemSettings(_Settings):
+    """Arguments of `OhemSampler`."""
+
+    kind: Literal["ohem"] = "ohem"
+    nms_iou: float = Field(0.7, gt=0, le=1)
+
+
+class HardNegativeSettings(_Settings):
+    """Arguments of `HardNegativeSampler`."""
+
+    kind: Literal["hard-negative"] = "hard-negative"
+    leave_out: tuple[float, float] | None = None
+
+
+class ProposalSettings(_Settings):
+    """Arguments of `ProposalNetwork`. OHEM ranks pooled regions, so this stage has no use for it."""
+
+    assignment: Annotated[MaxIouSettings | RflaSettings, Field(discriminator="kind")] = MaxIouSettings(
+        positive_iou=0.6, negative_iou=0.3, low_quality=True
+    )
+    sampler: Annotated[RandomSettings | HardNegativeSettings, Field(discriminator="kind")] = RandomSettings()
+    samples: int = Field(256, ge=1)
+    positive_share: float = Field(0.5, gt=0, le=1)
+    keep_before_nms: tuple[int, int] = (600, 300)
+    keep_after_nms: tuple[int, int] = (600, 200)
+    nms_iou: float = Field(0.7, gt=0, le=1)
+
+
+class HeadSettings(_Settings):
+    """Arguments of `RegionHead`. RFLA compares truth with the fields of anchors, so this stage assigns by IoU."""
+
+    kind: Literal["two-mlp"] = "two-mlp"
+    width: int = Field(256, ge=16, le=2048)
+    pooled_size: tuple[int, int] = (7, 7)
+    sampling_ratio: int = Field(2, ge=0)
+    assignment: MaxIouSettings = MaxIouSettings()
+    sampler: Annotated[RandomSettings | OhemSettings | HardNegativeSettings, Field(discriminator="kind")] = (
+        RandomSettings()
+    )
+    samples: int = Field(128, ge=1)
+    positive_share: float = Field(0.25, gt=0, le=1)
+    score_floor: float = Field(0.02, ge=0)
+    nms_iou: float = Field(0.5, gt=0, le=1)
+    max_detections: int = Field(500, ge=1)
+
+
+_FLAT = {
+    ("proposals", "anchor_sizes"): ("anchors", "sizes"),
+    ("proposals", "anchor_ratios"): ("anchors", "ratios"),
+    ("proposals", "positive_iou"): ("proposals", "assignment", "positive_iou"),
+    ("proposals", "negative_iou"): ("proposals", "assignment", "negative_iou"),
+    ("head", "canonical_scale"): ("criterion", "canonical_scale"),
+    ("head", "canonical_level"): ("criterion", "canonical_level"),
+}
+
+
+class DetectorSettings(_Settings):
+    """Everything that builds a detector but its classes. The defaults are the preset `small`."""
+
+    backbone: BackboneSettings = BackboneSettings()
+    pyramid: PyramidSettings = PyramidSettings()
+    anchors: AnchorSettings = PerLevelAnchors()
+    criterion: CriterionSettings = CriterionSettings()
+    proposals: ProposalSettings = ProposalSettings()
+    head: HeadSettings = HeadSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_flat(cls, values: Any) -> Any:
+        """Takes the flat names of the first model files, such as `proposals.positive_iou`, to where they are now."""
+        if not isinstance(values, dict):
+            return values
+        values = {k: dict(v) if isinstance(v, dict) else v for k, v in values.items()}
+        head = values.get("head")
+        if isinstance(head, dict) and "positive_iou" in head:
+            both = {"positive_iou": head["positive_iou"], "negative_iou": head.pop("positive_iou")}
+            head["assignment"] = {**_plain(head.get("assignment"), MaxIouSettings()), **both}
+        for (part, name), (new_part, *path) in _FLAT.items():
+            if not isinstance(values.get(part), dict) or name not in values[part]:
+                continue
+            value = values[part].pop(name)
+            default = cls.model_fields[new_part].default
+            place = values[new_part] = _plain(values.get(new_part), default if new_part != part else None)
+            for step in path[:-1]:
+                place[step] = _plain(place.get(step), getattr(default, step))
+                place = place[step]
+            place[path[-1]] = value
+        return values
+
+
+def _plain(given: Any, default: BaseModel | None) -> dict[str, Any]:
+    """A dictionary of a part's settings, the default's where none is given."""
+    if given is None and default is not None:
+        return default.model_dump()
+    return dict(given.model_dump() if isinstance(given, BaseModel) else given or {})
