@@ -26,6 +26,7 @@ from nightherd.detector.settings import LEVELS  # noqa: E402
 from nightherd.detector.two_stage import TwoStageDetector  # noqa: E402
 from nightherd.errors import ConfigError, ModelError  # noqa: E402
 
+DOCUMENTATION = Path(__file__).parent.parent / "docs" / "detectors.md"
 CRITERION = FpnCriterion((2, 4, 8, 16, 32), canonical_scale=320, canonical_level=4)
 
 
@@ -222,12 +223,18 @@ def test_the_code_pools_8_by_10_from_four_maps_and_all_under_320_from_the_finest
     assert detector.head.box_head.fc6.in_features == 256 * 80
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_pyramid_and_proposals_cost_what_arithmetic_says(depth: int) -> None:
+@pytest.mark.parametrize("name", PRESETS)
+def test_pyramid_and_proposals_cost_what_arithmetic_and_the_documentation_say(name: str) -> None:
     """128.5 GMAC of 3 × 3 convolutions for the text, 32.1 at strides 4 to 64, whatever the ResNet."""
-    for name, expected in ((f"lyu2024-resnet{depth}", 128.5), (f"lyu2024-code-resnet{depth}", 32.1)):
-        costs = [cost for cost in convolution_costs(preset(name)) if cost.part != "backbone" and cost.kernel == 3]
-        assert sum(cost.macs for cost in costs) / 1e9 == pytest.approx(expected, abs=0.05)
+    costs = convolution_costs(PRESETS[name])
+    expected = 2.0 if name == "small" else 32.1 if "code" in name else 128.5
+    wide = sum(cost.macs for cost in costs if cost.part != "backbone" and cost.kernel == 3)
+    assert wide / 1e9 == pytest.approx(expected, abs=0.05)
+    told = [
+        line.split("|") for line in DOCUMENTATION.read_text(encoding="utf-8").splitlines() if f"| `{name}` |" in line
+    ]
+    parts = [sum(cost.macs for cost in costs if cost.part == part) for part in ("backbone", "pyramid", "proposals")]
+    assert [cell.strip() for cell in told[0][3:7]] == [f"{macs / 1e9:.1f}" for macs in (*parts, sum(parts))]
 
 
 def test_the_finest_3_by_3_convolution_costs_48_gmac() -> None:

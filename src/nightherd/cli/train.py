@@ -53,7 +53,9 @@ def register(app: typer.Typer) -> None:
     def train(
         data: list[str] = typer.Option(..., "--data", help="A labelled data set; may be given several times."),
         out: Path = typer.Option(..., help="The run's folder; the same command goes on where it stopped."),
-        preset: str | None = typer.Option(None, help="The detector: 'small'."),
+        preset: str | None = typer.Option(
+            None, help="The detector: small, or a published one such as lyu2024-resnet18 or lyu2024-code-resnet50."
+        ),
         start: Path | None = typer.Option(
             None, "--from", readable=False, help="A run, .safetensors or model file whose weights to start from."
         ),

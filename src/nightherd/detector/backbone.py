@@ -7,6 +7,7 @@ A backbone returns one map per wanted stride, finest first. Weights come from ti
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -87,6 +88,9 @@ def load_imagenet_weights(body: nn.Module, name: str) -> None:
     if name == "tf_efficientnet_lite0" and (file := _lite0_file()) is not None:
         state = _lite0_state(file)
     else:
+        hub = logging.getLogger("huggingface_hub")
+        level = hub.level
+        hub.setLevel(logging.CRITICAL)
         try:
             state = timm.create_model(name, pretrained=True, in_chans=1).state_dict()
         except Exception as error:  # timm, its hub client and the network raise anything here
@@ -96,6 +100,8 @@ def load_imagenet_weights(body: nn.Module, name: str) -> None:
                 f"ImageNet weights of '{name}' cannot be fetched here ({type(error).__name__}); "
                 "connect once so that timm can cache them, or train with --set detector.backbone.pretrained=none"
             ) from error
+        finally:
+            hub.setLevel(level)
     wanted = body.state_dict()
     taken = {key: value for key, value in state.items() if key in wanted and value.shape == wanted[key].shape}
     if len(taken) < len(wanted):

@@ -49,3 +49,11 @@ def convolution_costs(settings: DetectorSettings, height: int = 512, width: int 
     with torch.no_grad():
         detector.proposals.head(list(detector.maps(frame).values()))
     return costs
+
+
+def gigamacs(settings: DetectorSettings, height: int = 512, width: int = 640) -> dict[str, float]:
+    """Billions of multiply-accumulates of each part's convolutions on one frame, as `convolution_costs` counts them."""
+    total: dict[str, float] = {}
+    for cost in convolution_costs(settings, height, width):
+        total[cost.part] = total.get(cost.part, 0.0) + cost.macs / 1e9
+    return total
