@@ -17,6 +17,7 @@ from nightherd.datasets.types import Dataset, LabelledImage  # noqa: E402
 from nightherd.detector.presets import build_detector, preset  # noqa: E402
 from nightherd.errors import ConfigError, DatasetError, ModelError, NightherdError, ResultsError  # noqa: E402
 from nightherd.frames.normalise import normalise  # noqa: E402
+from nightherd.training import loop  # noqa: E402
 from nightherd.training.augmentation import (  # noqa: E402
     AugmentationSettings,
     Sample,
@@ -177,6 +178,23 @@ def test_a_stopped_run_goes_on_to_the_weights_of_an_uninterrupted_one(tmp_path: 
     expected, got = load_tensors(whole.best_path), load_tensors(tmp_path / "cut" / "best.safetensors")
     assert all(torch.equal(expected[k], got[k]) for k in expected)
     assert part(read).was_finished
+
+
+def test_what_is_trained_between_validations_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    seen = iter(range(100))
+
+    def interrupted(path: Path) -> Frame:
+        if next(seen) == 4:
+            raise KeyboardInterrupt
+        return read(path)
+
+    chosen = training_settings({**TINY, "cache_gb": 0, "validate_every": 0})
+    model = build_detector(preset(chosen.preset, chosen.detector), CLASSES)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, [dataset(6)], [1.0], None, chosen, tmp_path, interrupted, {})
+    state = load_state(tmp_path)
+    assert state is not None and state.step >= 1
 
 
 def test_training_learns_to_tell_warm_bodies_from_ground(tmp_path: Path) -> None:

@@ -73,4 +73,8 @@ def training_settings(values: dict[str, Any]) -> TrainingSettings:
         return TrainingSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"training setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        name = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            known = AugmentationSettings if name.startswith("augmentation.") else TrainingSettings
+            raise ConfigError(f"no setting '{name}'; there are {', '.join(known.model_fields)}") from error
+        raise ConfigError(f"training setting {name}: {first['msg']}") from error

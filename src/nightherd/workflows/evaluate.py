@@ -106,7 +106,7 @@ def evaluate(
         "seed": seed,
         "version": __version__,
     }
-    if (finished := _finished(folder, settings, force)) is not None:
+    if (finished := _finished(folder, settings, force, goes_on=source.detector is not None)) is not None:
         return {**finished, "out": str(folder), "was_finished": True}
 
     detections, failures = detections_of(source, data, folder, force, track, note)
@@ -143,6 +143,8 @@ def evaluate(
         "settings": settings,
     }
     _write(folder, metrics, summary, [(image, classes.under_own_names(detections[image.id])) for image in images], data)
+    if source.detector is not None:
+        (folder / PROGRESS).unlink(missing_ok=True)
     return {**metrics, "out": str(folder), "was_finished": False}
 
 
@@ -185,8 +187,8 @@ def _default_out(model: str, dataset: str, split: str | None) -> Path:
     return Path(RESULTS_FOLDER) / re.sub(r"[^\w.+-]+", "-", name).strip(".-")
 
 
-def _finished(folder: Path, settings: Mapping[str, Any], force: bool) -> dict[str, Any] | None:
-    """The metrics of the same evaluation, where it is there.
+def _finished(folder: Path, settings: Mapping[str, Any], force: bool, goes_on: bool) -> dict[str, Any] | None:
+    """The metrics of the same evaluation, where it is there; one that `goes_on` from a record checks whose that is.
 
     Raises:
         ResultsError: the folder holds another evaluation or other work, or is a file.
@@ -198,7 +200,7 @@ def _finished(folder: Path, settings: Mapping[str, Any], force: bool) -> dict[st
         return None
     if not path.exists():
         there = [name for name in WRITTEN if (folder / name).exists()]
-        if there and not (folder / PROGRESS).exists():
+        if there and not (goes_on and (folder / PROGRESS).exists()):
             raise ResultsError(
                 f"holds a {there[0]} of other work; choose another --out, or --force to overwrite it",
                 folder,
@@ -247,4 +249,3 @@ def _write(
     write_bytes(folder / "confusion.png", confusion)
     write_text(folder / "report.html", evaluation_page(metrics, curves, confusion))
     write_json(folder / "metrics.json", metrics)
-    (folder / PROGRESS).unlink(missing_ok=True)

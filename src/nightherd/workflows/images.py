@@ -48,7 +48,8 @@ def find_images(inputs: Sequence[Path], exclude: Path | None = None) -> tuple[li
         elif source.is_file():
             images = [source]
         else:
-            raise FrameError("no such file or folder", source)
+            what = "is neither a file nor a folder" if source.exists() else "no such file or folder"
+            raise FrameError(what, source)
         for path in images:
             found.setdefault(Path(os.path.realpath(path)), path)
     if not found:

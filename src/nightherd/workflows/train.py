@@ -91,6 +91,8 @@ def open_training_data(
         train.append(part)
         if "val" in splits and not validation:
             held_out.append(dataset.split("val"))
+    if not any(part.n_boxes for part in train):
+        raise DatasetError(f"no box of {', '.join(wanted)} in any training data set; there is nothing to learn")
     for spec in validation:
         whole = open_dataset(spec, missing=missing)
         notes += _mended(whole)

@@ -1,0 +1,108 @@
+"""`nightherd train` and `nightherd export` from the command line: a small run, and what is refused before it starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from dataset_toys import coco_folder, coco_record
+from nightherd.cli.app import run
+from nightherd.errors import DatasetError
+from nightherd.inference.predictor import Predictor
+from nightherd.workflows.train import open_training_data
+
+TINY = [
+    f"--set={setting}"
+    for setting in (
+        "images=4", "batch=2", "warmup_steps=1", "precision=f32", "augmentation.crop=64", "freeze=[]",
+        "detector.backbone.pretrained=none", "detector.pyramid.channels=8", "detector.head.width=16",
+        "detector.proposals.samples=16", "detector.head.samples=8", "detector.proposals.keep_before_nms=[20,20]",
+        "detector.proposals.keep_after_nms=[20,20]",
+    )
+]  # fmt: skip
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    return coco_folder(tmp_path / "set")
+
+
+def test_a_run_is_trained_exported_and_both_say_when_they_are_done(
+    tmp_path: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    command = ["train", "--data", str(labels), "--out", str(out), *TINY]
+    assert run([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "steps": 2,
+        "best": {"ap": 0.0, "images": 4, "step": 2},
+        "weights": str(out / "best.safetensors"),
+    }
+    assert run(command) == 0
+    assert "finished already, after 2 steps" in capsys.readouterr().out
+    assert run([*command, "--set=seed=1"]) == 1
+    assert "another training run" in capsys.readouterr().err
+
+    export = ["export", str(out), "--json"]
+    assert run(export) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == ["deer", "boar"]
+    assert Predictor(out / "run.onnx").classes == ("deer", "boar")
+    before = (out / "run.onnx").stat().st_mtime_ns
+    assert run(export) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["was_there"] is True and "already there" in printed.err
+    assert run([*export, "--threshold", "0.3"]) == 1
+    assert "is another model" in capsys.readouterr().err
+    assert (out / "run.onnx").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--preset", "nope"], "no preset 'nope'"),
+        (["--from", "gone.onnx"], "no such file or run"),
+        (["--from", "set"], "no such file or run"),
+        (["--from", "weights.pt"], "pickles are refused"),
+        (["--from", "weights.safetensors"], "not a whole safetensors file"),
+        (["--weight", "-1"], "above 0"),
+        (["--weight", "nan"], "above 0"),
+        (["--weight", "1", "--weight", "1"], "one --weight for each --data"),
+        (["--config", "gone.yaml"], "cannot be read: No such file"),
+        (["--config", "weights.pt"], "settings are a YAML file"),
+        (["--set", "nonsense=1"], "no setting 'nonsense'; there are preset, detector, classes, images"),
+        (["--set", "augmentation.nonsense=1"], "no setting 'augmentation.nonsense'"),
+        (["--set=classes=[wolf]"], "nothing to learn"),
+        (["--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_run_that_cannot_start_is_one_line_and_claims_no_folder(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    labels: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights.pt").write_bytes(b"\x80\x04\xff")
+    Path("weights.safetensors").write_bytes(b"\xff" * 40)
+    assert run(["train", "--data", str(labels), "--out", "run", *TINY[:6], *arguments]) == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert says in line
+    assert not Path("run").exists()
+
+
+def test_missing_images_are_left_out_when_asked_and_mended_labels_are_said(tmp_path: Path) -> None:
+    value = coco_record()
+    value["annotations"][0]["bbox"] = [60, 40, 30, 30]
+    labels = str(coco_folder(tmp_path / "set", value))
+    (tmp_path / "set" / "b.png").unlink()
+    with pytest.raises(DatasetError, match="--skip-missing"):
+        open_training_data([labels])
+    opened = open_training_data([labels], missing="skip")
+    assert len(opened.train[0]) == 1
+    assert any("missing image 1, box over the edge 1" in note for note in opened.notes)
