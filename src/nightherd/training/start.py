@@ -33,8 +33,6 @@ def start_model(settings: TrainingSettings, classes: tuple[str, ...], start: Pat
         return build_detector(detector, classes)
     plain = detector.model_copy(update={"backbone": detector.backbone.model_copy(update={"pretrained": "none"})})
     model = build_detector(plain, classes)
-    if not start.is_file():
-        raise ModelError("no such file or run; give a run folder that has been validated, .safetensors or .onnx", start)
     if start.suffix == ".onnx":
         load_weights(model, tensors_of_onnx(start), start)
     elif start.suffix == ".safetensors":

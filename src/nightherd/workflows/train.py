@@ -19,7 +19,7 @@ from nightherd.datasets import open_dataset
 from nightherd.datasets.images import Missing
 from nightherd.datasets.mending import count_problems
 from nightherd.datasets.types import Dataset
-from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ResultsError
+from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ModelError, ResultsError
 from nightherd.files import write_json, write_text
 from nightherd.frames.readers import read_frame
 
@@ -167,6 +167,8 @@ def train_model(
     is_new = _is_new(out, facts, force)
     if start is not None and start.is_dir():
         start = start / BEST
+    if start is not None and not start.is_file():
+        raise ModelError("no such file or run; give a run folder that has been validated, .safetensors or .onnx", start)
     model = start_model(chosen, classes, start)
     if is_new:  # only now, so that a run that cannot start claims no folder
         _claim(out, facts)
