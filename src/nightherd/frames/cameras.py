@@ -3,7 +3,7 @@
 Sources: the makers' specification pages (enterprise.dji.com: Mavic 2 Enterprise Advanced, Mavic 3T, Matrice 30T,
 Matrice 3TD, Matrice 4T, Zenmuse H20, H20N, H30, XT S, XT2; flir.com: Vue Pro, Tau 2, Lepton). Where files give a
 focal length and its 35 mm equivalent, the pitch agrees with them within the rounding of the equivalent. Not confirmed
-by a file: M2ED, M3TA, M4TD, H30T and the pitch of the XT S, which follow from sensor size and stated field of view, e.g.
+by a file: M2ED, M3TA, M4TD, H30T and the pitch of the XT S, which follow from sensor size and stated field of view:
 XT S: 2 atan(640 · 17 µm / (2 · 19 mm)) = 32 degrees wide; H30T: 2 atan(1639 · 12 µm / (2 · 24 mm)) = 45 degrees across.
 """
 
