@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +251,15 @@ def test_settings_that_cannot_be_are_named() -> None:
     with pytest.raises(ConfigError, match=r"augmentation\.crop"):
         training_settings({"augmentation": {"crop": 33}})
     assert training_settings({}) == TrainingSettings()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_while_weights_are_kept_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: (os.open("/dev/full", os.O_RDWR), str(tmp_path / "full")))
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(ResultsError, match="the disk is full"):
+        save_tensors(tmp_path / "best.safetensors", {"weight": torch.zeros(3)})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_state_is_whole_after_a_crash_at_any_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

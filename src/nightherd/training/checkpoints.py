@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from nightherd.errors import ModelError
-from nightherd.files import write_error, write_json
+from nightherd.files import write_bytes, write_error, write_json
 
 STATE = "state"
 PREVIOUS = "state-previous"
@@ -33,10 +33,8 @@ class RunState:
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Writes tensors as safetensors, whole or not at all."""
-    from nightherd.files import atomic_path
-
-    with atomic_path(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(temporary), metadata)
+    # Not safetensors' own save_file, which tells a full disk by an error of its own.
+    write_bytes(path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
