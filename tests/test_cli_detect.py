@@ -379,3 +379,17 @@ def test_real_frames_of_every_kind_are_looked_at(nightherd_data: Path, model: st
     result = run_detect([nightherd_data / name for name in ("deer", "bambi", "radiometric")], model=model, out=out)
     assert len(result.detections) == 18
     assert not result.failures
+
+
+def test_black_hot_pictures_are_turned_when_told(tmp_path: Path, model: str, out: Path) -> None:
+    pixels = np.random.default_rng(0).integers(148, 152, (64, 96)).astype(np.uint8)
+    pixels[20, 30] = 5
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "pictures" / "dark.png")
+    assert run(["detect", str(tmp_path / "pictures"), "--model", model, "--out", str(out)]) == 0
+    assert rows(out) == []
+    turned = ["--polarity", "black-hot", "--force"]
+    assert run(["detect", str(tmp_path / "pictures"), "--model", model, "--out", str(out), *turned]) == 0
+    x, y, width, height = rows(out)[0]["bbox"]
+    assert x <= 30 < x + width and y <= 20 < y + height
+    assert run(["detect", str(tmp_path / "pictures"), "--model", model, "--polarity", "green"]) == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from nightherd.cli.choices import Polarity
 from nightherd.cli.console import note, print_json, say, track
 
 
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
             1.0, min=0.05, max=20.0, help="Resample images by this factor first (0.5 for images upsampled by 2)."
         ),
         threads: int | None = typer.Option(None, min=1, help="Processor cores to use.", show_default="all"),
+        polarity: Polarity = typer.Option("auto", help="What is warm in 8-bit pictures; auto believes the file."),
         force: bool = typer.Option(False, "--force", help="Overwrite other results and begin anew."),
         as_json: bool = typer.Option(False, "--json", help="Print a summary for machines."),
     ) -> None:
@@ -55,6 +57,7 @@ def register(app: typer.Typer) -> None:
             threshold=threshold,
             scale=scale,
             threads=threads,
+            polarity=polarity,
             force=force,
             track=track,
             note=note,

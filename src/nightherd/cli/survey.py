@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from nightherd.cli.choices import Polarity
 from nightherd.cli.console import note, print_json, say, track
 
 
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
             help="Table (CSV), MRK or SRT file with positions, for frames that do not say theirs.",
         ),
         height: float | None = typer.Option(None, min=1.0, help="Metres above ground, for frames that do not say it."),
+        polarity: Polarity = typer.Option("auto", help="What is warm in 8-bit pictures; auto believes the file."),
         force: bool = typer.Option(False, "--force", help="Begin anew and overwrite other results."),
         as_json: bool = typer.Option(False, "--json", help="Print the summary for machines."),
     ) -> None:
@@ -59,6 +61,7 @@ def register(app: typer.Typer) -> None:
             camera=camera,
             positions=positions,
             height=height,
+            polarity=polarity,
             force=force,
             track=track,
             note=note,

@@ -24,6 +24,7 @@ from nightherd.types import Detections, FloatArray
 from nightherd.workflows.images import RESULTS_FOLDER, ImageFile, common_folder, find_images
 
 if TYPE_CHECKING:
+    from nightherd.frames.readers import Polarity
     from nightherd.workflows.pictures import Pictures
 
 SHOWN = 20
@@ -143,6 +144,7 @@ def run_detect(
     threshold: float | None = None,
     scale: float = 1.0,
     threads: int | None = None,
+    polarity: Polarity = "auto",
     force: bool = False,
     track: Track | None = None,
     note: Callable[[str], None] | None = None,
@@ -160,6 +162,7 @@ def run_detect(
         threshold: score from which a detection counts, for every class; None takes the model's own, one a class.
         scale: resamples each image first, see `Predictor.predict`.
         threads: cores to use; None takes all.
+        polarity: what is warm in 8-bit pictures; `auto` believes the file, else white-hot.
         force: overwrites results and pictures of other runs, and begins anew.
         track: shows progress: track(items, description, total) yields the items.
         note: told one line for each image that fails.
@@ -189,6 +192,7 @@ def run_detect(
         "model": predictor.digest,
         "threshold": predictor.thresholds,
         "scale": scale,
+        "polarity": polarity,
         "version": __version__,
     }
     if out.exists() and not record.exists() and not force:
@@ -199,7 +203,7 @@ def run_detect(
         undrawn = pictures.missing if pictures else set()
         work = [image for image in images if image not in known or image in undrawn]
         for image in track(work, "looking for animals", len(work)) if track else work:
-            _look_at(image, predictor, scale, progress, pictures, note)
+            _look_at(image, predictor, scale, polarity, progress, pictures, note)
         results = [(image, progress.done[image.key]) for image in images]
 
     found = {image.file_name: result for image, result in results if isinstance(result, Detections)}
@@ -226,6 +230,7 @@ def _look_at(
     image: ImageFile,
     predictor: Detector,
     scale: float,
+    polarity: Polarity,
     progress: Progress,
     pictures: Pictures | None,
     note: Callable[[str], None] | None,
@@ -234,7 +239,7 @@ def _look_at(
     from nightherd.frames.readers import read_frame
 
     try:
-        frame = read_frame(image.path)
+        frame = read_frame(image.path, polarity=polarity)
     except NightherdError as error:
         reason = str(error)
         if progress.done.get(image.key) != reason:

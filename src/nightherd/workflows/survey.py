@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightherd import __version__
 from nightherd.errors import FrameError, ModelError, ResultsError
 from nightherd.files import legible, write_json, write_text
+from nightherd.frames.readers import Polarity, read_frame
 from nightherd.inference.progress import Progress
 from nightherd.survey.georeference import PoseSigma
 from nightherd.survey.heading import HeadingCheck
@@ -32,6 +34,7 @@ from nightherd.types import Detections
 from nightherd.workflows.survey_inputs import (
     EXAMPLE,
     Detector,
+    ReadFrame,
     flight_truth,
     frame_name,
     load_detector,
@@ -116,6 +119,7 @@ def run_survey(
     camera: str | None = None,
     positions: Path | None = None,
     height: float | None = None,
+    polarity: Polarity = "auto",
     force: bool = False,
     track: Track = no_track,
     note: Callable[[str], None] = lambda _: None,
@@ -133,6 +137,7 @@ def run_survey(
         camera: which thermal camera, where the folder holds frames of several.
         positions: table, MRK or SRT file with positions, for frames that do not say theirs.
         height: metres above ground, for frames that do not say it.
+        polarity: what is warm in 8-bit pictures; `auto` believes the file, else white-hot.
         force: begin anew and overwrite what the folder of results holds.
         track: shows progress, called as track(items, description, total).
         note: told one line about the flight, and one of each frame that fails.
@@ -158,7 +163,8 @@ def run_survey(
     detector = detector or load_detector(model, threshold)
     sigma = sigma or PoseSigma()
     poses = pose_source(source, positions, height)
-    fingerprint = run_fingerprint(source, detector, poses, sigma)
+    fingerprint = run_fingerprint(source, detector, poses, sigma, polarity)
+    read = partial(read_frame, polarity=polarity)
     finished = _finished(folder, fingerprint, force)
     if finished is not None:
         return SurveyResult(folder, finished, was_finished=True)
@@ -171,9 +177,9 @@ def run_survey(
         heading = flight_heading(source.frames, poses)
         watch.add("heading", started_heading)
         sigma, yaw_offset = apply_heading(sigma, heading)
-        frames = list(_survey_frames(source, detector, progress, poses, sigma, yaw_offset, track, note, watch))
+        frames = list(_survey_frames(source, detector, progress, poses, sigma, yaw_offset, read, track, note, watch))
     _require_success(source, frames)
-    return _write(source, folder, frames, detector, sigma, heading, fingerprint, command, track, watch, started)
+    return _write(source, folder, frames, detector, sigma, heading, fingerprint, command, read, track, watch, started)
 
 
 def apply_heading(sigma: PoseSigma, heading: HeadingCheck | None) -> tuple[PoseSigma, float]:
@@ -215,12 +221,13 @@ def _survey_frames(
     poses: PoseSource,
     sigma: PoseSigma,
     yaw_offset: float,
+    read: ReadFrame,
     track: Track,
     note: Callable[[str], None],
     watch: Stopwatch,
 ) -> Iterator[SurveyedFrame]:
     """Reads, searches and places every frame; a frame that fails is recorded and passed over."""
-    ahead = read_ahead(source.frames)
+    ahead = read_ahead(source.frames, read)
     for path, pending in track(ahead, "searching frames", len(source.frames)):
         name = frame_name(source, path)
         try:
@@ -283,6 +290,7 @@ def _write(
     heading: HeadingCheck | None,
     fingerprint: Mapping[str, Any],
     command: str,
+    read: ReadFrame,
     track: Track,
     watch: Stopwatch,
     began: float,
@@ -299,7 +307,7 @@ def _write(
     watch.add("store", started)
     started = time.perf_counter()
     truth = flight_truth(source.folder)
-    content = report_content(source, frames, detector, sigma, heading, truth, command, datetime.now(UTC), track)
+    content = report_content(source, frames, detector, sigma, heading, truth, command, datetime.now(UTC), read, track)
     write_text(folder / REPORT, render_survey(content))
     watch.add("report", started)
     by_label = count_by_label(frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,10 @@ MAX_TRUTH = 10_000_000
 
 READ_AHEAD = 4
 """Frames read before they are needed; bounds the memory of a run whatever its length."""
+
+
+ReadFrame = Callable[[Path], Frame]
+"""Reads a frame file; raises FrameError."""
 
 
 class Detector(Protocol):
@@ -78,7 +82,9 @@ def frame_name(source: Flight, path: Path) -> str:
     return legible(path.relative_to(source.folder).as_posix() if path.is_relative_to(source.folder) else path.name)
 
 
-def run_fingerprint(source: Flight, detector: Detector, poses: PoseSource, sigma: PoseSigma) -> dict[str, Any]:
+def run_fingerprint(
+    source: Flight, detector: Detector, poses: PoseSource, sigma: PoseSigma, polarity: str
+) -> dict[str, Any]:
     """All that the results depend on: the frames and what tells their poses, the model, the settings, the version."""
     return {
         "command": "survey",
@@ -88,6 +94,7 @@ def run_fingerprint(source: Flight, detector: Detector, poses: PoseSource, sigma
         "positions": _listing([positions.path for positions in poses.positions]),
         "height": poses.height,
         "sigma": [sigma.position, sigma.height, sigma.yaw, sigma.pitch, sigma.roll],
+        "polarity": polarity,
         "version": __version__,
     }
 
@@ -102,9 +109,8 @@ def _listing(paths: Sequence[Path]) -> str:
     return listing.hexdigest()
 
 
-def read_ahead(paths: Sequence[Path]) -> Iterator[tuple[Path, Future[Frame]]]:
+def read_ahead(paths: Sequence[Path], read_frame: ReadFrame) -> Iterator[tuple[Path, Future[Frame]]]:
     """Yields each path with its frame, which a second thread reads before it is asked for."""
-    from nightherd.frames.readers import read_frame
 
     def read(path: Path) -> Frame:
         try:

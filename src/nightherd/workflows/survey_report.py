@@ -15,7 +15,6 @@ import numpy as np
 from nightherd import __version__
 from nightherd.errors import NightherdError
 from nightherd.files import legible
-from nightherd.frames.readers import read_frame
 from nightherd.models import model_card
 from nightherd.report.content import Box, ClassRow, FrameRow, Mark, ShownFrame, SurveyContent, Thumbnail
 from nightherd.report.pictures import thumbnail, whole_frame
@@ -27,7 +26,7 @@ from nightherd.types import Detections
 if TYPE_CHECKING:
     from nightherd.frames.flight import Flight
     from nightherd.workflows.survey import SurveyResult, Track
-    from nightherd.workflows.survey_inputs import Detector, FlightTruth
+    from nightherd.workflows.survey_inputs import Detector, FlightTruth, ReadFrame
 
 MAX_THUMBNAILS = 200
 MAX_SHOWN = 6
@@ -44,6 +43,7 @@ def report_content(
     truth: FlightTruth | None,
     command: str,
     made: datetime,
+    read: ReadFrame,
     track: Track,
 ) -> SurveyContent:
     """Everything the report of a survey says; reads the frames that it shows once more.
@@ -57,11 +57,12 @@ def report_content(
         truth: what was truly there in a simulated flight.
         command: the command line.
         made: when, UTC.
+        read: reads a frame as the search read it.
         track: shows progress.
     """
     rings = [frame.footprint for frame in frames if frame.footprint is not None]
     area = covered_area(rings) if rings else None
-    thumbnails, shown = _pictures(source, frames, detector.classes, track)
+    thumbnails, shown = _pictures(source, frames, detector.classes, read, track)
     card = model_card(detector.name)
     return SurveyContent(
         flight=source.name,
@@ -197,7 +198,7 @@ def choose_thumbnails(
 
 
 def _pictures(
-    source: Flight, frames: Sequence[SurveyedFrame], classes: Sequence[str], track: Track
+    source: Flight, frames: Sequence[SurveyedFrame], classes: Sequence[str], read: ReadFrame, track: Track
 ) -> tuple[list[Thumbnail], list[ShownFrame]]:
     """Thumbnails and whole frames; each frame is read once, and one that can no longer be read is left out."""
     chosen = choose_thumbnails(frames, classes)
@@ -212,7 +213,7 @@ def _pictures(
     for number in track(wanted, "drawing pictures", len(wanted)):
         record = frames[number]
         try:
-            pixels = read_frame(source.frames[number]).pixels
+            pixels = read(source.frames[number]).pixels
         except (NightherdError, OSError):
             continue
         for i in by_frame.get(number, ()):
