@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from nightherd.datasets.bundled import example_flight
@@ -22,7 +23,9 @@ from nightherd.workflows.survey import run_survey
 
 IMAGES = Path(__file__).parent / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-WIDTH, HEIGHT, SCALE = 1100, 4200, 1
+WIDTH, HEIGHT = 1100, 5200
+SHEET = 2
+"""Which ruled line of the page, counted from 0, stands above the contact sheet."""
 
 
 def screenshot(page: Path, picture: Path, profile: Path) -> None:
@@ -47,12 +50,21 @@ def screenshot(page: Path, picture: Path, profile: Path) -> None:
     )
 
 
+def ruled_lines(page: Image.Image) -> list[int]:
+    """Rows where a thin line crosses the page: one grey, and 24 white rows above it, 12 below."""
+    grey = np.asarray(page.convert("L"), np.int16)[:, 100:-100]
+    one_tone = (grey == grey[:, :1]).all(axis=1)
+    white = (grey == 255).all(axis=1)
+    lines = np.flatnonzero(one_tone & ~white)
+    return [int(row) for row in lines if white[row - 24 : row].all() and white[row + 1 : row + 13].all()]
+
+
 def side_by_side(report: Image.Image) -> Image.Image:
-    """The head and map of the report beside its contact sheet."""
-    half = report.height // 2
-    picture = Image.new("RGB", (2 * report.width, half), "white")
-    picture.paste(report.crop((0, 0, report.width, half)), (0, 0))
-    picture.paste(report.crop((0, half, report.width, 2 * half)), (report.width, 0))
+    """The head, map and table of the report beside its contact sheet."""
+    sheet = ruled_lines(report)[SHEET]
+    picture = Image.new("RGB", (2 * report.width, sheet), "white")
+    picture.paste(report.crop((0, 0, report.width, sheet)), (0, 0))
+    picture.paste(report.crop((0, sheet, report.width, 2 * sheet)), (report.width, 0))
     return picture
 
 

@@ -205,3 +205,12 @@ def test_the_radiometric_samples_are_many_cameras(nightherd_data: Path) -> None:
     with pytest.raises(FrameError, match="mixes thermal cameras"):
         read_flight(nightherd_data / "radiometric")
     assert len(read_flight(nightherd_data / "radiometric", camera="DJI Zenmuse XT").frames) == 2
+
+
+def test_a_link_to_itself_is_left_out(tmp_path: Path) -> None:
+    folder = dji_folder(tmp_path / "meadow")
+    try:
+        (folder / "loop.jpg").symlink_to(folder / "loop.jpg")
+    except OSError:
+        pytest.skip("this system makes no links")
+    assert len(read_flight(folder).frames) == 4

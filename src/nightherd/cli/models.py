@@ -52,9 +52,14 @@ def show(card: ModelCard, is_default: bool) -> None:
 
 
 def row(title: str, text: str) -> None:
-    """Prints one row of the table, wrapped."""
+    """Prints one row of the table, wrapped; lines of the text stay lines."""
     import shutil
     import textwrap
 
     width = max(60, min(120, shutil.get_terminal_size().columns))
-    say(textwrap.fill(text, width, initial_indent=f"  {title:<15}", subsequent_indent=" " * 17, break_on_hyphens=False))
+    head, indent = f"  {title:<15}", " " * 17
+    for line in text.splitlines():
+        wrapped = textwrap.wrap(line, width, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False)
+        for part in wrapped:
+            say(part)
+        head = indent

@@ -8,6 +8,7 @@ lead out are not followed.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -154,12 +155,12 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _listed(folder: Path, skipped: list[tuple[Path, str]]) -> list[Path]:
-    root = folder.resolve()
+    root = os.path.realpath(folder)
     files = []
     for path in _entries(folder):
         if path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini"):
             continue
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
             skipped.append((path, "a link that leads out of the folder"))
         elif path.is_file():
             files.append(path)
