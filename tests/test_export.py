@@ -11,12 +11,16 @@ torch = pytest.importorskip("torch")
 
 import onnxruntime  # noqa: E402
 
+from nightherd.datasets.bundled import example_flight  # noqa: E402
 from nightherd.detector.export import detector_of_onnx, export_onnx, tensors_of_onnx  # noqa: E402
 from nightherd.detector.graph import InferenceGraph  # noqa: E402
 from nightherd.detector.presets import build_detector, preset  # noqa: E402
 from nightherd.detector.two_stage import TwoStageDetector  # noqa: E402
 from nightherd.errors import ModelError  # noqa: E402
+from nightherd.frames.readers import read_frame  # noqa: E402
+from nightherd.inference.labels import one_label_each  # noqa: E402
 from nightherd.inference.predictor import Predictor  # noqa: E402
+from nightherd.models import resolve_model  # noqa: E402
 from nightherd.training.validation import detect  # noqa: E402
 
 CLASSES = ("animal", "person", "vehicle")
@@ -118,3 +122,13 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, model_file: Path) -> 
     for path in (tmp_path / "missing.onnx", broken, foreign):
         with pytest.raises(ModelError):
             detector_of_onnx(path)
+
+
+def test_the_bundled_model_finds_the_same_in_torch_and_in_onnx_runtime() -> None:
+    path = resolve_model("nightherd-small")
+    frame = read_frame(sorted(example_flight().glob("*_T.JPG"))[10]).pixels
+    ours = Predictor(path, threshold=0.3).predict(frame)
+    theirs = one_label_each(detect(detector_of_onnx(path)[0], frame, bf16=False).above(0.3))
+    assert len(ours) == len(theirs) >= 5
+    assert np.abs(np.sort(ours.scores) - np.sort(theirs.scores)).max() < 1e-3
+    assert np.abs(ours.boxes[ours.scores.argsort()] - theirs.boxes[theirs.scores.argsort()]).max() < 0.1
