@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nightherd import __version__
 from nightherd.datasets.results import result_rows, write_results
 from nightherd.errors import FrameError, NightherdError, ResultsError
 from nightherd.inference.progress import Progress
-from nightherd.types import Detections, FloatArray
+from nightherd.types import Detections
+from nightherd.workflows.detector import Detector
 from nightherd.workflows.images import RESULTS_FOLDER, ImageFile, common_folder, find_images
 
 if TYPE_CHECKING:
@@ -31,29 +32,6 @@ SHOWN = 20
 """So many images are named one by one on the terminal."""
 
 Track = Callable[..., Iterable[Any]]
-
-
-class Detector(Protocol):
-    """What the workflow needs of a predictor."""
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    @property
-    def digest(self) -> str:
-        """What tells its file from any other."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of its classes."""
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Class → score from which a detection counts."""
-
-    def predict(self, pixels: FloatArray, *, scale: float = 1.0) -> Detections:
-        """The detections in one frame."""
 
 
 @dataclass(frozen=True, slots=True)

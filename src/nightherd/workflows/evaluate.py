@@ -27,7 +27,8 @@ from nightherd.evaluation.summary import Summary, summarise
 from nightherd.files import write_bytes, write_json, write_text
 from nightherd.types import Detections
 from nightherd.workflows.class_names import common_classes
-from nightherd.workflows.evaluate_source import PROGRESS, Detector, dataset_digest, detections_of, open_source
+from nightherd.workflows.detector import Detector
+from nightherd.workflows.evaluate_source import PROGRESS, dataset_digest, detections_of, open_source
 
 RESULTS_FOLDER = "nightherd-results"
 WRITTEN = ("detections.json", "confusion.csv", "curves.png", "confusion.png", "report.html", "metrics.json")

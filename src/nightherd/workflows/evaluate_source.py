@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from nightherd.datasets.results import CATEGORY_KEYS, read_results
 from nightherd.datasets.types import Dataset, ImageId, LabelledImage
 from nightherd.errors import DatasetError, FrameError, ModelError, NightherdError, ResultsError
 from nightherd.inference.progress import Progress
-from nightherd.types import Detections, FloatArray
+from nightherd.types import Detections
+from nightherd.workflows.detector import Detector
 
 LOWEST_SCORE = 0.0
 """Detections down to this score are kept: average precision needs the whole ranking."""
@@ -27,25 +28,6 @@ PROGRESS = "progress.jsonl"
 
 Track = Callable[..., Iterable[Any]]
 Note = Callable[[str], None]
-
-
-class Detector(Protocol):
-    """What the workflow needs of a predictor; its threshold must be low."""
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    @property
-    def digest(self) -> str:
-        """What tells its file from any other."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of its classes."""
-
-    def predict(self, pixels: FloatArray) -> Detections:
-        """The detections in one frame."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,9 @@ from nightherd.survey.records import (
     surveyed_frame,
 )
 from nightherd.types import Detections
+from nightherd.workflows.detector import Detector
 from nightherd.workflows.survey_inputs import (
     EXAMPLE,
-    Detector,
     ReadFrame,
     flight_truth,
     frame_name,

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nightherd import __version__
 from nightherd.errors import FrameError
 from nightherd.files import legible
 from nightherd.survey.georeference import PoseSigma
-from nightherd.types import Detections, FloatArray, Frame
+from nightherd.types import Frame
+from nightherd.workflows.detector import Detector
 
 if TYPE_CHECKING:
     from nightherd.frames.flight import Flight
@@ -32,29 +33,6 @@ READ_AHEAD = 4
 
 ReadFrame = Callable[[Path], Frame]
 """Reads a frame file; raises FrameError."""
-
-
-class Detector(Protocol):
-    """What a survey needs of a predictor; `nightherd.inference.predictor.Predictor` is one."""
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    @property
-    def digest(self) -> str:
-        """What tells its file from any other."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of its classes."""
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Class → score from which a detection counts."""
-
-    def predict(self, pixels: FloatArray) -> Detections:
-        """The detections in one frame."""
 
 
 def read_source(flight: str | Path, camera: str | None = None) -> Flight:

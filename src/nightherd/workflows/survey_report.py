@@ -25,8 +25,9 @@ from nightherd.types import Detections
 
 if TYPE_CHECKING:
     from nightherd.frames.flight import Flight
+    from nightherd.workflows.detector import Detector
     from nightherd.workflows.survey import SurveyResult, Track
-    from nightherd.workflows.survey_inputs import Detector, FlightTruth, ReadFrame
+    from nightherd.workflows.survey_inputs import FlightTruth, ReadFrame
 
 MAX_THUMBNAILS = 200
 MAX_SHOWN = 6
