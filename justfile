@@ -14,6 +14,7 @@ test *ARGS:
 bench:
     python benchmarks/simulate.py
     python benchmarks/inference.py
+    python benchmarks/training_step.py
 
 # The pictures of the documentation, from real output of the bundled flight.
 docs:

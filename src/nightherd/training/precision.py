@@ -17,8 +17,8 @@ def _forward_in_float32(module: nn.Conv2d, images: Tensor) -> Tensor:
 def depthwise_in_float32(model: nn.Module) -> int:
     """Makes the depthwise convolutions of a model run in float32 under autocast; returns how many there are.
 
-    oneDNN's bf16 backward of 5 × 5 and strided depthwise convolutions is 4 to 7 times slower than its float32 one
-    (measured on AMX processors, torch 2.15), which makes a whole bf16 step of a mobile backbone slower than float32.
+    oneDNN's bf16 backward of 5 × 5 and strided depthwise convolutions is so slow (AMX processors, torch 2.15) that a
+    whole bf16 step of a mobile backbone takes as long as a float32 one; `benchmarks/training_step.py` prints both.
     """
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1]
     for convolution in convolutions:
