@@ -63,6 +63,9 @@ def register(app: typer.Typer) -> None:
         pairs: list[str] = typer.Option([], "--set", help="One setting, key=value; dots go down a level."),
         val: list[str] = typer.Option([], help="A data set to validate on, instead of the 'val' splits of --data."),
         weight: list[float] = typer.Option([], help="How often each --data is drawn, relative to the others."),
+        hard_negatives: list[Path] = typer.Option(
+            [], "--hard-negatives", readable=False, help="A folder that 'nightherd mine' wrote, to train on as well."
+        ),
         mapping: list[str] = typer.Option([], "--map", help="Rename or join classes, e.g. --map Rotwild=animal."),
         skip_missing: bool = typer.Option(
             False, "--skip-missing", help="Leave out images that the labels name and that are not there."
@@ -91,6 +94,7 @@ def register(app: typer.Typer) -> None:
             start,
             "skip" if skip_missing else "error",
             force,
+            hard_negatives,
             say=note,
             report=_Lines(),
         )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nightherd.datasets.hard_negatives import KEY, focus_value, read_focus
 from nightherd.datasets.images import ImageFinder, Missing, image_size
 from nightherd.datasets.mending import (
     Problems,
@@ -98,7 +100,9 @@ def read_coco(
             problems.add("missing image", record.file_name, "left out")
             records[record.id] = None
             continue
-        records[record.id] = _with_size(record, found, missing, path)
+        sized = _with_size(record, found, missing, path)
+        focus = read_focus(entry, sized.file_name, sized.width, sized.height, path, problems)
+        records[record.id] = replace(sized, focus=focus)
 
     annotations = value.get("annotations", value.get("annotation"))
     if not isinstance(annotations, list):
@@ -320,6 +324,7 @@ def _fill(
         split=record.split,
         attributes=record.attributes,
         box_attributes=own_attributes if any(own_attributes) else (),
+        focus=record.focus,
     )
 
 
@@ -342,6 +347,8 @@ def coco_value(dataset: Dataset, file_names: Iterable[str] | None = None) -> dic
         fixed: dict[str, Any] = {"id": image.id, "file_name": file_name, "width": image.width, "height": image.height}
         if image.split is not None:
             fixed["split"] = image.split
+        if len(image.focus):
+            fixed[KEY] = focus_value(image.focus)
         images.append({**fixed, **{k: v for k, v in image.attributes.items() if k not in IMAGE_KEYS}})
         for i, (box, label) in enumerate(zip(image.boxes, image.labels, strict=True)):
             entry = _annotation(len(annotations) + 1, image.id, ids[int(label)], box)

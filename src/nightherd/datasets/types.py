@@ -35,6 +35,7 @@ class LabelledImage:
         split: `train`, `val`, `test` or None.
         attributes: anything else known: `flight`, `altitude`, `camera_angle`, `time_of_day`…
         box_attributes: what is known of each box (`species`, `visibility`, `occluded`…), N of them, or empty.
+        focus: float32 (K, 4), hard negatives: places without the object that a detector took for one, to train on.
     """
 
     id: ImageId
@@ -49,6 +50,7 @@ class LabelledImage:
     split: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     box_attributes: tuple[Mapping[str, Attribute], ...] = ()
+    focus: FloatArray = field(default_factory=_no_boxes)
 
 
 @dataclass(frozen=True, slots=True)

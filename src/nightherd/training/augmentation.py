@@ -101,6 +101,7 @@ def training_sample(
     ignore: FloatArray,
     settings: AugmentationSettings,
     generator: np.random.Generator,
+    focus: FloatArray | None = None,
 ) -> Sample:
     """A varied training image of one frame: tone, normalisation of the whole frame, crop at a scale, turn, degrade.
 
@@ -110,11 +111,13 @@ def training_sample(
             whose shorter side falls under 2 px, becomes a region to ignore.
         settings: how far to vary.
         generator: the only source of chance.
+        focus: (K, 4), xyxy pixels of the frame; where there are any, the crop is laid around one of them instead of an
+            object. They are no truth.
     """
     frame = vary_tone(pixels, generator) if generator.random() < settings.tone else pixels
     frame = normalise(frame)
     if settings.crop:
-        sample = _crop(frame, boxes, labels, ignore, settings, generator)
+        sample = _crop(frame, boxes, labels, ignore, settings, generator, focus)
     else:
         sample = Sample(frame, boxes.astype(np.float32), labels, ignore.astype(np.float32))
     if settings.flip and generator.random() < 0.5:
@@ -152,13 +155,16 @@ def _crop(
     ignore: FloatArray,
     settings: AugmentationSettings,
     generator: np.random.Generator,
+    focus: FloatArray | None,
 ) -> Sample:
     height, width = frame.shape
     side = settings.crop
     scale = float(np.exp(generator.uniform(*np.log(settings.scale))))
     window = side / scale
-    if len(boxes) and generator.random() < settings.on_object:
-        x1, y1, x2, y2 = boxes[int(generator.integers(len(boxes)))]
+    has_focus = focus is not None and len(focus) > 0
+    around = focus if focus is not None and has_focus else boxes
+    if has_focus or (len(boxes) and generator.random() < settings.on_object):
+        x1, y1, x2, y2 = around[int(generator.integers(len(around)))]
         spread = window * 0.4
         centre_x = (x1 + x2) / 2 + generator.uniform(-spread, spread)
         centre_y = (y1 + y2) / 2 + generator.uniform(-spread, spread)

@@ -124,7 +124,8 @@ def batches(
             image = order[place]
             generator = np.random.default_rng((seed, 2, place))
             pixels = cache.pixels(image)
-            samples.append(training_sample(pixels, image.boxes, image.labels, image.ignore, settings, generator))
+            truth = (image.boxes, image.labels, image.ignore)
+            samples.append(training_sample(pixels, *truth, settings, generator, focus=image.focus))
         return to_batch(samples)
 
     steps = len(order) // batch

@@ -29,6 +29,7 @@ class TrainingSettings(BaseModel):
         validate_every: images between validations; 0 validates at the end only.
         validate_images: at most so many images a validation, evenly spread.
         patience: stop after so many validations without a better AP; 0 never.
+        hard_negative_share: share of the training images drawn from mined data sets, where there are any.
         cache_gb: memory for decoded frames.
         augmentation: how training frames are varied.
     """
@@ -52,6 +53,7 @@ class TrainingSettings(BaseModel):
     validate_every: int = Field(2000, ge=0)
     validate_images: int = Field(500, ge=1)
     patience: int = Field(0, ge=0)
+    hard_negative_share: float = Field(0.25, gt=0, lt=1)
     cache_gb: float = Field(4.0, ge=0)
     augmentation: AugmentationSettings = AugmentationSettings()
 

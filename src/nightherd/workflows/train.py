@@ -52,6 +52,8 @@ def open_training_data(
     classes: Sequence[str] = (),
     mapping: Mapping[str, str] | None = None,
     missing: Missing = "error",
+    hard_negatives: Sequence[str | Path] = (),
+    hard_negative_share: float = 0.25,
 ) -> TrainingData:
     """Opens data sets for training: their `train` split (or all of one without splits) and, to validate, their `val`.
 
@@ -62,6 +64,8 @@ def open_training_data(
         classes: names to learn; empty takes those of the first data set after `mapping`.
         mapping: renames and joins classes.
         missing: what to do about an image that the labels name and that is not there.
+        hard_negatives: data sets that `nightherd mine` wrote.
+        hard_negative_share: share of the training images drawn from them.
 
     Raises:
         ConfigError: weights that do not fit the data sets.
@@ -99,6 +103,13 @@ def open_training_data(
         dataset = whole.with_classes(wanted, mapping)
         splits = {image.split for image in dataset.images}
         held_out.append(dataset.split("val") if "val" in splits else dataset)
+    shares = [float(weight) for weight in weights] or [1.0] * len(train)
+    mined = [_mined_set(spec, wanted, mapping, missing) for spec in hard_negatives]
+    places = [sum(len(image.focus) for image in part.images) for part in mined]
+    for part, count in zip(mined, places, strict=True):
+        notes.append(f"{part.name}: {count} hard negatives in {len(part)} training images")
+        shares.append(sum(shares[: len(data)]) * hard_negative_share / (1 - hard_negative_share) * count / sum(places))
+    train += mined
     joined = None
     if held_out:
         images = tuple(image for dataset in held_out for image in dataset.images)
@@ -106,7 +117,16 @@ def open_training_data(
         notes.append(f"validation: {len(joined)} images, {joined.n_boxes} boxes")
     else:
         notes.append("no validation data: the last weights are kept, not the best (give --val)")
-    return TrainingData(tuple(train), tuple(weights) or (1.0,) * len(train), joined, tuple(notes))
+    return TrainingData(tuple(train), tuple(shares), joined, tuple(notes))
+
+
+def _mined_set(spec: str | Path, classes: Sequence[str], mapping: Mapping[str, str], missing: Missing) -> Dataset:
+    """The images of a mined data set that hold hard negatives."""
+    whole = open_dataset(spec, missing=missing).with_classes(classes, mapping)
+    images = [image for image in whole.images if len(image.focus) and image.split in (None, "train")]
+    if not images:
+        raise DatasetError("no hard negative in it; give a folder that 'nightherd mine' wrote", Path(spec))
+    return whole.subset(images)
 
 
 def _mended(dataset: Dataset) -> list[str]:
@@ -128,13 +148,14 @@ def train_model(
     start: Path | None = None,
     missing: Missing = "error",
     force: bool = False,
+    hard_negatives: Sequence[str | Path] = (),
     say: Callable[[str], None] = lambda _: None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> TrainingResult:
     """Trains a detector into the folder `out`, or goes on where the same command stopped.
 
     Args:
-        data, validation, weights, mapping, missing: see `open_training_data`.
+        data, validation, weights, mapping, missing, hard_negatives: see `open_training_data`.
         out: the run folder: config.json, metrics.csv, best.safetensors, state/.
         settings: values of `TrainingSettings`; the rest are its defaults.
         start: a run folder, .safetensors or .onnx to start from.
@@ -150,7 +171,8 @@ def train_model(
     from nightherd.training.start import BEST, start_model
 
     chosen = training_settings(dict(settings or {}))
-    opened = open_training_data(data, validation, weights, chosen.classes, mapping, missing)
+    share = chosen.hard_negative_share
+    opened = open_training_data(data, validation, weights, chosen.classes, mapping, missing, hard_negatives, share)
     classes = opened.train[0].classes
     for line in opened.notes:
         say(line)
@@ -162,6 +184,7 @@ def train_model(
         "weights": list(opened.weights),
         "mapping": dict(mapping or {}),
         "start": None if start is None else str(start),
+        "hard_negatives": [str(spec) for spec in hard_negatives],
         "images": [len(d) for d in opened.train],
     }
     is_new = _is_new(out, facts, force)
