@@ -14,10 +14,18 @@ from nightherd.detector.backbone import Backbone
 from nightherd.detector.criterion import CRITERIA
 from nightherd.detector.head import HEADS
 from nightherd.detector.proposals import ProposalNetwork
-from nightherd.detector.pyramid import PYRAMIDS
+from nightherd.detector.pyramid import PYRAMIDS, AnyPyramid, ThinPyramid
 from nightherd.detector.receptive import receptive_fields
 from nightherd.detector.samplers import SAMPLERS, Sampler
-from nightherd.detector.settings import DetectorSettings, HeadSettings, MaxIouSettings, ProposalSettings, RflaSettings
+from nightherd.detector.settings import (
+    DetectorSettings,
+    HeadSettings,
+    MaxIouSettings,
+    ProposalSettings,
+    PyramidSettings,
+    RflaSettings,
+)
+from nightherd.detector.sparse import SparseFinest
 from nightherd.detector.two_stage import TwoStageDetector
 from nightherd.errors import ConfigError
 
@@ -33,7 +41,7 @@ def build_detector(settings: DetectorSettings, classes: tuple[str, ...]) -> TwoS
         raise ConfigError("a detector needs at least one class")
     _check_strides(settings)
     backbone = Backbone(**settings.backbone.model_dump())
-    pyramid = PYRAMIDS[settings.pyramid.kind](backbone.channels, **_arguments(settings.pyramid))
+    pyramid = _pyramid(settings.pyramid, backbone.channels)
     strides = pyramid.strides(backbone.strides)
     channels = settings.pyramid.channels
     anchors = ANCHORS[settings.anchors.kind](strides, **_arguments(settings.anchors))
@@ -54,7 +62,19 @@ def build_detector(settings: DetectorSettings, classes: tuple[str, ...]) -> TwoS
         _sampler(second),
         **_arguments(second, own),
     )
-    return TwoStageDetector(backbone, pyramid, proposals, head, tuple(classes))
+    return TwoStageDetector(backbone, pyramid, proposals, head, tuple(classes), _sparse(settings.pyramid))
+
+
+def _pyramid(settings: PyramidSettings, in_channels: Sequence[int]) -> AnyPyramid:
+    if settings.kind == "thin":
+        return ThinPyramid(in_channels, settings.channels, settings.finest)
+    return PYRAMIDS[settings.kind](in_channels, settings.channels)
+
+
+def _sparse(settings: PyramidSettings) -> SparseFinest | None:
+    if not settings.sparse:
+        return None
+    return SparseFinest(settings.sparse_threshold, settings.sparse_block, settings.sparse_margin)
 
 
 def _check_strides(settings: DetectorSettings) -> None:
@@ -63,6 +83,9 @@ def _check_strides(settings: DetectorSettings) -> None:
         raise ConfigError(f"backbone.strides {list(strides)}: each must be twice the one before, for the pyramid")
     if settings.pyramid.kind == "lyu2024" and len(strides) < 2:
         raise ConfigError("the pyramid 'lyu2024' needs at least two stages, e.g. backbone.strides=layer3-4")
+    least = 3 if settings.pyramid.kind == "lyu2024" else 2
+    if settings.pyramid.sparse and len(strides) < least:
+        raise ConfigError(f"pyramid.sparse needs a coarser level to look at first: {least} stages, not {len(strides)}")
 
 
 def _arguments(settings: BaseModel, without: set[str] | None = None) -> dict[str, Any]:

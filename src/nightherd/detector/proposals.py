@@ -52,9 +52,14 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
         )
         self.assignment = assignment
         self.sampler = sampler
+        self.score_thresh = torch.finfo(torch.float32).tiny
 
     def forward(
-        self, images: ImageList, features: dict[str, Tensor], targets: list[dict[str, Tensor]] | None = None
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        targets: list[dict[str, Tensor]] | None = None,
+        predicted: tuple[list[Tensor], list[Tensor]] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Proposals (N, 4) xyxy of each image, best first, and in training the two losses.
 
@@ -62,9 +67,11 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
             images: the batch and its size.
             features: the pyramid's maps (B, C, H, W), finest first.
             targets: the truth of each image, in training.
+            predicted: objectness and deltas of each map where they are there already; anchors of minus infinity are
+                left out.
         """
         maps = list(features.values())
-        objectness, deltas = self.head(maps)
+        objectness, deltas = self.head(maps) if predicted is None else predicted
         anchors: list[Tensor] = self.anchor_generator(images, maps)
         counts = [level[0].numel() for level in objectness]
         objectness, deltas = concat_box_prediction_layers(objectness, deltas)

@@ -35,10 +35,29 @@ class BackboneSettings(_Settings):
 
 
 class PyramidSettings(_Settings):
-    """Which pyramid (`thin`, `lyu2024` or `fpn`) and how many channels each of its maps has."""
+    """Which pyramid, how many channels each of its maps has, and what is saved on the finest.
+
+    Attributes:
+        kind: `thin`, `lyu2024` or `fpn`.
+        channels: of every map.
+        finest: `separable` smooths the finest map of `thin` by a depthwise and a 1 × 1 convolution.
+        sparse: at inference in torch, compute the finest level only where coarser ones say that there may be something.
+        sparse_threshold, sparse_block, sparse_margin: arguments of `SparseFinest`.
+    """
 
     kind: Literal["thin", "lyu2024", "fpn"] = "thin"
     channels: int = Field(64, ge=8, le=512)
+    finest: Literal["full", "separable"] = "full"
+    sparse: bool = False
+    sparse_threshold: float = Field(0.05, ge=0, lt=1)
+    sparse_block: int = Field(16, ge=2, multiple_of=2)
+    sparse_margin: int = Field(1, ge=0)
+
+    @model_validator(mode="after")
+    def _separable_is_thin(self) -> PyramidSettings:
+        if self.finest != "full" and self.kind != "thin":
+            raise ValueError(f"finest={self.finest} is for the pyramid 'thin'; '{self.kind}' stays as published")
+        return self
 
 
 class _Anchors(_Settings):

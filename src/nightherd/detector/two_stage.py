@@ -13,6 +13,7 @@ from nightherd.detector.backbone import Backbone
 from nightherd.detector.head import RegionHead
 from nightherd.detector.proposals import ProposalNetwork
 from nightherd.detector.pyramid import AnyPyramid
+from nightherd.detector.sparse import SparseFinest
 
 
 class Target(TypedDict):
@@ -29,6 +30,7 @@ class TwoStageDetector(nn.Module):
     Args:
         backbone, pyramid, proposals, head: the parts; they must agree on channels and levels.
         classes: names, in the order of the labels.
+        sparse: how the finest level is computed in part at inference; None computes all of it. Training computes all.
 
     Attributes:
         strides: of the pyramid's maps, finest first.
@@ -41,6 +43,7 @@ class TwoStageDetector(nn.Module):
         proposals: ProposalNetwork,
         head: RegionHead,
         classes: tuple[str, ...],
+        sparse: SparseFinest | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -48,6 +51,7 @@ class TwoStageDetector(nn.Module):
         self.proposals = proposals
         self.head = head
         self.classes = classes
+        self.sparse = sparse
         self.strides = pyramid.strides(backbone.strides)
 
     def maps(self, images: Tensor) -> OrderedDict[str, Tensor]:
@@ -75,9 +79,15 @@ class TwoStageDetector(nn.Module):
 
     def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
         """Detections of each image: boxes (N, 4) xyxy, scores (N,) descending, labels (N,) from 0."""
-        maps = self.maps(images)
+        predicted = None
+        if self.sparse is None:
+            maps = self.maps(images)
+        else:
+            levels = self.sparse(self.pyramid, self.proposals.head, self.backbone(images))
+            maps = OrderedDict((str(i), level) for i, level in enumerate(levels.maps))
+            predicted = (levels.objectness, levels.deltas)
         with torch.autocast(images.device.type, enabled=False):
-            boxes, _ = self.proposals(self._image_list(images), maps, None)
+            boxes, _ = self.proposals(self._image_list(images), maps, None, predicted)
             sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * images.shape[0]
             results, _ = self.head(maps, boxes, sizes, None)
         return [{"boxes": r["boxes"], "scores": r["scores"], "labels": r["labels"] - 1} for r in results]
