@@ -64,3 +64,11 @@ class MissingExtraError(NightherdError):
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs more packages: pip install 'nightherd[{extra}]'")
         self.extra = extra
+
+
+class SourceError(NightherdError):
+    """A paper, report or record cannot be read as text, or a question cannot be asked of it."""
+
+
+class EndpointError(NightherdError):
+    """A language model's endpoint cannot be reached, refuses, or answers with something else than a completion."""
