@@ -347,16 +347,28 @@ def _measure(
     ground = bare[around]
     inside = image[there][mask]
     contrast = (float(inside.mean()) - float(np.median(ground))) / (float(ground.std()) + netd)
-    # What blur spreads beyond the outline belongs to the box, as it does to whoever draws one by hand.
-    h, w = image.shape
-    margin = 0.7 + 0.04 * max(box[2] - box[0], box[3] - box[1])
-    box = (max(0.0, box[0] - margin), max(0.0, box[1] - margin), min(w, box[2] + margin), min(h, box[3] + margin))
     return Truth(
         individual.id,
         individual.category,
         individual.species,
-        box,
+        loosened(box, (image.shape[0], image.shape[1])),
         float(mask.sum()),
         float(np.clip(shown.sum() / max(whole, 1e-6), 0, 1)),
         contrast,
+    )
+
+
+def loosened(box: tuple[float, float, float, float], frame: tuple[int, int]) -> tuple[float, float, float, float]:
+    """A box with the margin that whoever draws one by hand leaves: what blur spreads beyond the outline is in it.
+
+    Args:
+        box: x1, y1, x2, y2 about the outline, pixels.
+        frame: height and width of the frame.
+    """
+    margin = 0.8 + 0.065 * max(box[2] - box[0], box[3] - box[1])
+    return (
+        max(0.0, box[0] - margin),
+        max(0.0, box[1] - margin),
+        min(float(frame[1]), box[2] + margin),
+        min(float(frame[0]), box[3] + margin),
     )
