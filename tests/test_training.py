@@ -19,7 +19,6 @@ from nightherd.datasets.types import Dataset, LabelledImage  # noqa: E402
 from nightherd.detector.presets import build_detector, preset  # noqa: E402
 from nightherd.errors import ConfigError, DatasetError, ModelError, NightherdError, ResultsError  # noqa: E402
 from nightherd.frames.normalise import normalise  # noqa: E402
-from nightherd.training import loop  # noqa: E402
 from nightherd.training.augmentation import (  # noqa: E402
     AugmentationSettings,
     Sample,
@@ -29,7 +28,8 @@ from nightherd.training.augmentation import (  # noqa: E402
 )
 from nightherd.training.checkpoints import RunState, load_state, load_tensors, save_state, save_tensors  # noqa: E402
 from nightherd.training.images import schedule, to_batch  # noqa: E402
-from nightherd.training.loop import TrainingResult, learning_rate_at, train  # noqa: E402
+from nightherd.training.loop import TrainingResult, train  # noqa: E402
+from nightherd.training.optimizers import SCHEDULES  # noqa: E402
 from nightherd.training.settings import TrainingSettings, training_settings  # noqa: E402
 from nightherd.types import Frame  # noqa: E402
 
@@ -144,12 +144,21 @@ def test_batches_are_padded_to_multiples_of_32_and_labels_start_at_1() -> None:
     assert targets[0]["labels"].tolist() == [1, 1]
 
 
-def test_learning_rate_warms_up_and_ends_at_one_percent() -> None:
-    rates = [learning_rate_at(s, 100, 10) for s in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == rates[9] == pytest.approx(1.0)
-    assert rates[-1] == pytest.approx(0.01, abs=0.002)
-    assert (np.diff(rates[10:]) < 0).all()
+def test_learning_rates_follow_their_schedule() -> None:
+    def rates(**changes: object) -> np.ndarray:
+        chosen = training_settings({"warmup_steps": 10, **changes})
+        return np.array([SCHEDULES[chosen.schedule](step, 100, chosen) for step in range(100)])
+
+    cosine = rates()
+    assert cosine[0] == pytest.approx(0.1)
+    assert cosine.argmax() in (9, 10) and cosine.max() == pytest.approx(1.0)
+    assert cosine[-1] == pytest.approx(0.01, abs=0.002)
+    assert (np.diff(cosine[10:]) < 0).all()
+    assert np.array_equal(rates(schedule="constant")[9:], np.ones(91))
+    cycle = {"schedule": "cyclic", "learning_rate": 1e-2, "low_rate": 1e-4, "cycle_images": 160, "batch": 4}
+    cyclic = rates(**cycle) * 1e-2
+    assert cyclic[[0, 20, 40, 60]] == pytest.approx([1e-4, 1e-2, 1e-4, 1e-2])
+    assert np.diff(cyclic)[:20] == pytest.approx((1e-2 - 1e-4) / 20)
 
 
 def test_a_stopped_run_goes_on_to_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -182,8 +191,7 @@ def test_a_stopped_run_goes_on_to_the_weights_of_an_uninterrupted_one(tmp_path: 
     assert part(read).was_finished
 
 
-def test_what_is_trained_between_validations_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+def test_what_is_trained_between_validations_is_kept(tmp_path: Path) -> None:
     seen = iter(range(100))
 
     def interrupted(path: Path) -> Frame:
@@ -191,7 +199,7 @@ def test_what_is_trained_between_validations_is_kept(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         return read(path)
 
-    chosen = training_settings({**TINY, "cache_gb": 0, "validate_every": 0})
+    chosen = training_settings({**TINY, "cache_gb": 0, "validate_every": 0, "save_seconds": 0})
     model = build_detector(preset(chosen.preset, chosen.detector), CLASSES)
     with pytest.raises(KeyboardInterrupt):
         train(model, [dataset(6)], [1.0], None, chosen, tmp_path, interrupted, {})

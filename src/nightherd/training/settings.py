@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -9,28 +10,37 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from nightherd.detector.presets import default_freeze
 from nightherd.errors import ConfigError
 from nightherd.training.augmentation import AugmentationSettings
+from nightherd.training.recipes import recipe
 
 
 class TrainingSettings(BaseModel):
-    """All that decides the outcome of a training run but the data.
+    """All that decides the outcome of a training run but the data. What is not given, the preset's recipe gives.
 
     Attributes:
         preset, detector: the preset by name, and settings laid over it, nested by part.
         classes: names; empty takes those of the first data set.
         images: how many training images are seen in all.
+        epochs: passes over the training data instead of `images`; 0 goes by `images`.
         batch: images a step, over all processes.
-        learning_rate, backbone_rate, weight_decay, warmup_steps, clip: AdamW with a linear warm-up and a cosine to
-            1 % over the whole run; `backbone_rate` is the backbone's factor; gradients are clipped to norm `clip`.
+        accumulate: parts that a process makes its images of a step in, one after the other, to need less memory. The
+            step stays the same where norms are frozen; else each part has batch statistics of its own.
+        optimizer: `adamw`, or `sgd` with `momentum` and `nesterov`.
+        schedule: `cosine` to 1 % over the whole run, `constant`, or `cyclic` between `low_rate` and `learning_rate`
+            in triangles of `cycle_images` images; the first two after a linear warm-up.
+        learning_rate, backbone_rate, weight_decay, warmup_steps, clip: `backbone_rate` is the backbone's factor;
+            gradients are clipped to norm `clip`, 0 leaves them.
         freeze: parameters whose names start so stay as they are, their batch norms with them; None takes those
             that the preset asks for, [] freezes nothing.
+        norm: `batch` learns batch norms, `frozen` leaves all of them as they are.
         ema: decay of the moving average of weights that is validated and kept.
         precision: `bf16` autocast or `f32`.
         seed: of every random choice.
-        validate_every: images between validations; 0 validates at the end only.
+        validate_every: images between validations; 0 validates at the end only, None after each epoch.
         validate_images: at most so many images a validation, evenly spread.
         patience: stop after so many validations without a better AP; 0 never.
         hard_negative_share: share of the training images drawn from mined data sets, where there are any.
         cache_gb: memory for decoded frames.
+        save_seconds: at most so much training is lost where a run is interrupted between validations.
         augmentation: how training frames are varied.
     """
 
@@ -40,29 +50,68 @@ class TrainingSettings(BaseModel):
     detector: dict[str, Any] = Field(default_factory=dict)
     classes: tuple[str, ...] = ()
     images: int = Field(8000, ge=1)
+    epochs: int = Field(0, ge=0)
     batch: int = Field(8, ge=1)
+    accumulate: int = Field(1, ge=1)
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    schedule: Literal["cosine", "constant", "cyclic"] = "cosine"
     learning_rate: float = Field(8e-4, gt=0)
+    low_rate: float = Field(1e-4, ge=0)
+    cycle_images: int = Field(20_000, ge=1)
     backbone_rate: float = Field(0.5, ge=0)
     weight_decay: float = Field(0.02, ge=0)
     warmup_steps: int = Field(100, ge=0)
-    clip: float = Field(5.0, gt=0)
+    clip: float = Field(5.0, ge=0)
     freeze: tuple[str, ...] = ()
+    norm: Literal["batch", "frozen"] = "batch"
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Literal["bf16", "f32"] = "bf16"
     seed: int = Field(0, ge=0)
-    validate_every: int = Field(2000, ge=0)
+    validate_every: int | None = Field(2000, ge=0)
     validate_images: int = Field(500, ge=1)
     patience: int = Field(0, ge=0)
     hard_negative_share: float = Field(0.25, gt=0, lt=1)
     cache_gb: float = Field(4.0, ge=0)
+    save_seconds: float = Field(120.0, ge=0)
     augmentation: AugmentationSettings = AugmentationSettings()
 
     @model_validator(mode="before")
     @classmethod
-    def _freeze_as_the_preset_asks(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("freeze") is None:
-            return {**values, "freeze": default_freeze(str(values.get("preset", "small")))}
-        return values
+    def _over_the_recipe(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        name = str(values.get("preset", "small"))
+        defaults = recipe(name)
+        if "images" in values:
+            defaults.pop("epochs", None)
+        merged = {**defaults, **values}
+        if isinstance(merged.get("augmentation"), dict):
+            merged["augmentation"] = {**defaults.get("augmentation", {}), **merged["augmentation"]}
+        if merged.get("freeze") is None:
+            merged["freeze"] = default_freeze(name)
+        return merged
+
+    @model_validator(mode="after")
+    def _agrees(self) -> TrainingSettings:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        if self.accumulate > self.batch:
+            raise ValueError(f"accumulate={self.accumulate} parts of a batch of {self.batch}; give at most as many")
+        if self.schedule == "cyclic" and self.low_rate > self.learning_rate:
+            raise ValueError(f"low_rate {self.low_rate:g} is above learning_rate {self.learning_rate:g}")
+        return self
+
+    def over(self, n: int) -> TrainingSettings:
+        """These settings with epochs told in images, for n images in the training data."""
+        images = self.epochs * n if self.epochs else self.images
+        every = n if self.validate_every is None else self.validate_every
+        return self.model_copy(update={"images": images, "epochs": 0, "validate_every": every})
+
+
+_UNDECISIVE = {"accumulate", "cache_gb", "save_seconds"}
+"""Settings that a run may go on with another value of: how it is done, not what comes out."""
 
 
 def training_settings(values: dict[str, Any]) -> TrainingSettings:
@@ -79,4 +128,25 @@ def training_settings(values: dict[str, Any]) -> TrainingSettings:
         if first["type"] == "extra_forbidden":
             known = AugmentationSettings if name.startswith("augmentation.") else TrainingSettings
             raise ConfigError(f"no setting '{name}'; there are {', '.join(known.model_fields)}") from error
-        raise ConfigError(f"training setting {name}: {first['msg']}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"training setting {name}: {message}" if name else f"training: {message}") from error
+
+
+def is_same_run(kept: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether two records of a run name the same one: settings that an older version did not know take their defaults.
+
+    Args:
+        kept, given: JSON values; `settings` in them is a dump of `TrainingSettings`.
+    """
+    return _decisive(kept) == _decisive(given)
+
+
+def _decisive(facts: Mapping[str, Any]) -> dict[str, Any]:
+    decisive = {key: value for key, value in facts.items() if value not in (None, [], {})}
+    if isinstance(decisive.get("settings"), dict):
+        try:
+            settings = training_settings(decisive["settings"])
+        except ConfigError:
+            return decisive
+        decisive["settings"] = settings.model_dump(mode="json", exclude=_UNDECISIVE)
+    return decisive

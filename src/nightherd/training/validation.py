@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from nightherd.datasets.types import LabelledImage
 from nightherd.detector.two_stage import TwoStageDetector
@@ -14,6 +15,7 @@ from nightherd.evaluation.types import Truth
 from nightherd.frames.normalise import normalise
 from nightherd.training.augmentation import Sample
 from nightherd.training.images import FrameCache, to_batch
+from nightherd.training.processes import gather_detections, own_share
 from nightherd.types import Detections
 
 
@@ -37,10 +39,22 @@ def detect(
     return Detections(boxes[keep], scores[keep], labels[keep], model.classes)
 
 
-def validate(model: TwoStageDetector, images: Sequence[LabelledImage], cache: FrameCache, bf16: bool) -> CocoMetrics:
-    """COCO metrics of a model on labelled images whose labels index the model's classes."""
+def validate(
+    model: TwoStageDetector,
+    images: Sequence[LabelledImage],
+    cache: FrameCache,
+    bf16: bool,
+    accelerator: Accelerator | None = None,
+) -> CocoMetrics:
+    """COCO metrics of a model on labelled images whose labels index the model's classes.
+
+    Where a run has several processes, each detects on its share, and all of them get the same metrics.
+    """
     truth = [Truth(i.boxes, i.labels, i.ignore, i.width, i.height) for i in images]
-    found = [detect(model, cache.pixels(i), bf16) for i in images]
+    own = range(len(images)) if accelerator is None else own_share(accelerator, len(images))
+    found = [detect(model, cache.pixels(images[i]), bf16) for i in own]
+    if accelerator is not None:
+        found = gather_detections(accelerator, found, len(images), model.classes)
     return coco_metrics(truth, found, model.classes)
 
 
