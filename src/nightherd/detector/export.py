@@ -43,6 +43,7 @@ def export_onnx(
     preset: str,
     threshold: float = 0.5,
     thresholds: Mapping[str, float] | None = None,
+    calibration: Mapping[str, tuple[float, float]] | None = None,
     tile: tuple[int, int] = (640, 512),
 ) -> None:
     """Writes a detector as a model file that the inference side runs and `detector_of_onnx` reads back.
@@ -53,6 +54,7 @@ def export_onnx(
         path: the file, whole or absent.
         name, preset: how it is called, and from what preset it was built.
         threshold, thresholds: scores from which a detection counts, in general and by class.
+        calibration: class → slope and offset on the logit of a score; see `nightherd.inference.calibration`.
         tile: (width, height) of the frames it was trained for.
 
     Raises:
@@ -93,6 +95,7 @@ def export_onnx(
         "classes": list(detector.classes),
         "threshold": threshold,
         "thresholds": dict(thresholds or {}),
+        "calibration": {name: list(line) for name, line in (calibration or {}).items()},
         "stride": max(detector.backbone.strides),
         "normalisation": NORMALISATION,
         "tile": list(tile),

@@ -25,6 +25,8 @@ EXPORT = "make one with 'nightherd export RUN --to onnx'"
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e]+$")]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Slope = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Offset = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 
 
@@ -38,6 +40,8 @@ class ModelInfo(BaseModel):
         classes: names in the order of its labels.
         thresholds: class → score from which a detection counts.
         threshold: the same for a class that `thresholds` leaves out.
+        calibration: class → slope and offset on the logit of the network's score that make it a probability;
+            thresholds are of scores after it.
         stride: height and width of the input are multiples of it.
         normalisation: the rule that maps pixels to its input.
         tile: (width, height) of the frames it was trained for.
@@ -53,6 +57,7 @@ class ModelInfo(BaseModel):
     classes: tuple[Name, ...] = Field(min_length=1, max_length=1000)
     thresholds: dict[str, Score] = Field(default_factory=dict)
     threshold: Score
+    calibration: dict[str, tuple[Slope, Offset]] = Field(default_factory=dict)
     stride: int = Field(ge=1, le=256)
     normalisation: str
     tile: tuple[Side, Side]
@@ -65,6 +70,8 @@ class ModelInfo(BaseModel):
             raise ValueError("a class is named twice")
         if unknown := set(self.thresholds) - set(self.classes):
             raise ValueError(f"a threshold for an unknown class {min(unknown)!r}")
+        if unknown := set(self.calibration) - set(self.classes):
+            raise ValueError(f"a calibration for an unknown class {min(unknown)!r}")
         return self
 
     def threshold_of(self, name: str) -> float:

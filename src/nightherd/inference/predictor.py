@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from nightherd.frames.normalise import normalise
+from nightherd.inference.calibration import calibrated
 from nightherd.inference.labels import one_label_each
 from nightherd.inference.model_file import ModelInfo
 from nightherd.inference.runtimes import OnnxRuntime, Runtime
@@ -119,6 +120,7 @@ class Predictor:
         part = image[tile.y0 : tile.y1, tile.x0 : tile.x1]
         height, width = part.shape
         boxes, scores, labels = self.runtime.run(pad(part, self.info.stride))
+        scores = calibrated(scores, labels, self.classes, self.info.calibration)
         boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
         thresholds = np.array([self.thresholds[name] for name in self.classes], np.float32)
         keep = (scores >= thresholds[labels]) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nightherd.errors import ModelError, ResultsError
 from nightherd.files import write_bytes
+from nightherd.inference.predictor import Predictor
+from nightherd.workflows.calibrate import Calibrated, Track, calibrate, untracked
 from nightherd.workflows.train import CONFIG, require_torch
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """The model file, its bytes, its classes, and whether the very same was there already."""
+    """The model file, its bytes, its classes, whether the very same was there already, and lines about calibration."""
 
     path: Path
     size: int
     classes: tuple[str, ...]
     was_there: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def run_config(run: Path) -> dict[str, Any]:
@@ -48,6 +51,9 @@ def export_run(
     threshold: float = 0.5,
     thresholds: Mapping[str, float] | None = None,
     force: bool = False,
+    calibrate_on: Sequence[str] = (),
+    mapping: Mapping[str, str] | None = None,
+    track: Track = untracked,
 ) -> ExportResult:
     """Exports a run's best weights as ONNX.
 
@@ -57,6 +63,10 @@ def export_run(
         name: what the model is called; the folder's name if None.
         threshold, thresholds: scores from which a detection counts, in general and by class.
         force: overwrite `out`.
+        calibrate_on: data sets, held out from training, on which scores become probabilities and each class takes the
+            threshold of its best F1 unless `thresholds` has it.
+        mapping: new names of the classes of those data sets.
+        track: shows progress while calibrating.
 
     Raises:
         ModelError: not a training run, or one without weights yet.
@@ -90,19 +100,29 @@ def export_run(
     detector.load_state_dict(tensors)
     with tempfile.TemporaryDirectory(prefix="nightherd-") as folder:
         made = Path(folder) / "model.onnx"
-        export_onnx(
-            detector,
-            settings,
-            made,
-            name=name,
-            preset=config["settings"]["preset"],
-            threshold=threshold,
-            thresholds=thresholds,
-        )
+        wanted_thresholds = dict(thresholds or {})
+        fitted = Calibrated({}, {}, ())
+
+        def write() -> None:
+            export_onnx(
+                detector,
+                settings,
+                made,
+                name=name,
+                preset=config["settings"]["preset"],
+                threshold=threshold,
+                thresholds={**fitted.thresholds, **wanted_thresholds},
+                calibration=fitted.lines,
+            )
+
+        write()
+        if calibrate_on:
+            fitted = calibrate(Predictor(made, threshold=0.0), calibrate_on, mapping, track=track)
+            write()
         data = made.read_bytes()
     was_there = out.is_file() and out.read_bytes() == data
     if out.exists() and not was_there and not force:
         raise ResultsError("is there and is another model; choose another --out, or --force to overwrite it", out)
     if not was_there:
         write_bytes(out, data)
-    return ExportResult(out, len(data), classes, was_there)
+    return ExportResult(out, len(data), classes, was_there, fitted.notes)
