@@ -37,7 +37,7 @@ def draw_detections(pixels: FloatArray, detections: Detections, caption: str = "
     zoom = int(np.clip(-(-PICTURE_WIDTH // pixels.shape[1]), 1, 4))
     picture = _grey(pixels, zoom)
     draw = ImageDraw.Draw(picture)
-    font = _font(int(np.clip(picture.width / 85, 12, 26)))
+    font = label_font(int(np.clip(picture.width / 85, 12, 26)))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(detections.classes)}
     corners = [_outline(box, zoom, picture.size) for box in detections.boxes]
     for outline, (_, _, name) in zip(corners, detections, strict=True):
@@ -139,7 +139,7 @@ def _with_caption(
     return whole
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def label_font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib and knows most alphabets."""
     import matplotlib
 
