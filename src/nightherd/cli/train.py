@@ -2,48 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from nightherd.cli.console import note, print_json, say
-
-if TYPE_CHECKING:
-    from nightherd.training.loop import Progress
-
-
-class _Lines:
-    """Prints a line every 50 steps and every validation; on a terminal the step line is renewed in place."""
-
-    def __call__(self, progress: Progress) -> None:
-        left = (progress.steps - progress.step) * self.seconds_a_step(progress)
-        if progress.step % (5 if sys.stderr.isatty() else 50) == 0:
-            loss = sum(progress.losses.values())
-            text = (
-                f"step {progress.step}/{progress.steps}  loss {loss:.3f}  "
-                f"{progress.images_per_second:.1f} images/s  {left / 60:.0f} min left"
-            )
-            if sys.stderr.isatty():
-                sys.stderr.write(f"\r\x1b[K{text}")
-                sys.stderr.flush()
-            else:
-                note(text)
-        if progress.validation:
-            each = ", ".join(
-                f"{name} {metrics['ap50']:.3f}"
-                for name, metrics in progress.validation["per_class"].items()
-                if metrics["ap50"] is not None
-            )
-            if sys.stderr.isatty():
-                sys.stderr.write("\r\x1b[K")
-            ap, ap50 = progress.validation["ap"], progress.validation["ap50"]
-            note(f"step {progress.step}: validation AP {ap or 0:.3f}, AP50 {ap50 or 0:.3f} ({each})")
-
-    @staticmethod
-    def seconds_a_step(progress: Progress) -> float:
-        return progress.images_per_step / max(progress.images_per_second, 1e-9)
+from nightherd.cli.training_progress import progress_display
 
 
 def register(app: typer.Typer) -> None:
@@ -70,34 +34,43 @@ def register(app: typer.Typer) -> None:
         skip_missing: bool = typer.Option(
             False, "--skip-missing", help="Leave out images that the labels name and that are not there."
         ),
+        log: list[str] = typer.Option([], help="Log to tensorboard or mlflow as well; CSV tables are always written."),
         force: bool = typer.Option(False, "--force", help="Throw away another run in --out."),
         as_json: bool = typer.Option(False, "--json", help="Print the result for machines."),
     ) -> None:
         """Trains a detector on labelled frames.
 
         Keeps the weights that are best on the validation data. The same command goes on where it was interrupted.
+        Several GPUs: torchrun --nproc-per-node 4 -m nightherd train …
         """
         from nightherd.cli.settings import read_settings
         from nightherd.datasets.mapping import parse_mapping
-        from nightherd.workflows.train import train_model
+        from nightherd.workflows.train import is_main_process, train_model
 
         settings = read_settings(config, pairs)
         if preset is not None:
             settings["preset"] = preset
-        result = train_model(
-            data,
-            out,
-            settings,
-            val,
-            weight,
-            parse_mapping(mapping),
-            start,
-            "skip" if skip_missing else "error",
-            force,
-            hard_negatives,
-            say=note,
-            report=_Lines(),
-        )
+        display = progress_display()
+        try:
+            result = train_model(
+                data,
+                out,
+                settings,
+                val,
+                weight,
+                parse_mapping(mapping),
+                start,
+                "skip" if skip_missing else "error",
+                force,
+                hard_negatives,
+                log,
+                say=note,
+                report=display,
+            )
+        finally:
+            display.close()
+        if not is_main_process():
+            return
         if as_json:
             print_json({"steps": result.steps, "best": result.best, "weights": str(result.best_path)})
             return

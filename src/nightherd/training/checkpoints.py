@@ -116,8 +116,15 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def load_weights(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> tuple[str, ...]:
+def load_weights(
+    model: nn.Module, tensors: dict[str, Tensor], path: Path, preset: str = "", told: str | None = None
+) -> tuple[str, ...]:
     """Fills a model with the tensors that fit by name and shape; returns the names that stayed as they were.
+
+    Args:
+        model: filled in place.
+        tensors: by name.
+        path, preset, told: for the message: the file, the preset of the model, and that of the file where it is known.
 
     Raises:
         ModelError: less than half of the model's tensors fit: weights of another model.
@@ -125,9 +132,11 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> tu
     wanted = model.state_dict()
     fitting = {k: v.to(wanted[k].dtype) for k, v in tensors.items() if k in wanted and v.shape == wanted[k].shape}
     if 2 * len(fitting) < len(wanted):
+        held = f"of the preset {told}" if told and told != preset else "of another model"
+        here = f", not of {preset}" if preset else ""
+        remedy = f"--preset {told}" if told and told != preset else "the --preset they were trained with"
         raise ModelError(
-            f"holds weights of another model, {len(fitting)} of {len(wanted)} tensors fit; give its own --preset",
-            path,
+            f"holds weights {held}{here}: {len(fitting)} of {len(wanted)} tensors fit; give {remedy}", path
         )
     model.load_state_dict(fitting, strict=False)
     return tuple(sorted(set(wanted) - set(fitting)))

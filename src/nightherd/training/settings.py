@@ -133,20 +133,35 @@ def training_settings(values: dict[str, Any]) -> TrainingSettings:
 
 
 def is_same_run(kept: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    """Whether two records of a run name the same one: settings that an older version did not know take their defaults.
+    """Whether two records of a run name the same one; see `differences`."""
+    return not differences(kept, given)
+
+
+def differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """In what two records of a run differ, `name KEPT, not GIVEN` each.
+
+    Settings that an older version did not know take their defaults; those that decide nothing are left out.
 
     Args:
         kept, given: JSON values; `settings` in them is a dump of `TrainingSettings`.
     """
-    return _decisive(kept) == _decisive(given)
+    one, other = _decisive(kept), _decisive(given)
+    absent = "none"
+    return [
+        f"{name} {one.get(name, absent)}, not {other.get(name, absent)}"
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name, absent) != other.get(name, absent)
+    ]
 
 
 def _decisive(facts: Mapping[str, Any]) -> dict[str, Any]:
-    decisive = {key: value for key, value in facts.items() if value not in (None, [], {})}
-    if isinstance(decisive.get("settings"), dict):
+    """What decides a run, flat: the settings and all else that is not empty."""
+    flat = {key: value for key, value in facts.items() if value not in (None, [], {})}
+    settings = flat.pop("settings", None)
+    if isinstance(settings, dict):
         try:
-            settings = training_settings(decisive["settings"])
+            settings = training_settings(settings).model_dump(mode="json", exclude=_UNDECISIVE)
         except ConfigError:
-            return decisive
-        decisive["settings"] = settings.model_dump(mode="json", exclude=_UNDECISIVE)
-    return decisive
+            settings = dict(settings)  # of a version that knew other settings: another run
+        flat |= {f"setting {name}": value for name, value in settings.items()}
+    return flat

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.metadata
 import importlib.util
-import io
 import json
+import os
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +19,9 @@ from nightherd.datasets.images import Missing
 from nightherd.datasets.mending import count_problems
 from nightherd.datasets.types import Dataset
 from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ModelError, ResultsError
-from nightherd.files import write_json, write_text
+from nightherd.files import write_json
 from nightherd.frames.readers import read_frame
+from nightherd.workflows.run_tables import RECORDS, RunTables
 
 if TYPE_CHECKING:
     from nightherd.training.loop import Progress, TrainingResult
@@ -43,6 +43,11 @@ def require_torch(purpose: str) -> None:
     """Raises MissingExtraError where the train extra is not installed."""
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("timm") is None:
         raise MissingExtraError("train", purpose)
+
+
+def is_main_process() -> bool:
+    """Whether this is the one process that writes and prints, of those that torchrun may have started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def open_training_data(
@@ -95,7 +100,15 @@ def open_training_data(
         train.append(part)
         if "val" in splits and not validation:
             held_out.append(dataset.split("val"))
-    if not any(part.n_boxes for part in train):
+    counts = [
+        sum(int((image.labels == i).sum()) for part in train for image in part.images) for i in range(len(wanted))
+    ]
+    unseen = [name for name, count in zip(wanted, counts, strict=True) if not count]
+    if unseen and any(counts):
+        notes.append(
+            f"no training box of {', '.join(unseen)}: the detector will never find one (leave it out or add data)"
+        )
+    if not any(counts):
         raise DatasetError(f"no box of {', '.join(wanted)} in any training data set; there is nothing to learn")
     for spec in validation:
         whole = open_dataset(spec, missing=missing)
@@ -149,6 +162,7 @@ def train_model(
     missing: Missing = "error",
     force: bool = False,
     hard_negatives: Sequence[str | Path] = (),
+    log: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> TrainingResult:
@@ -156,25 +170,30 @@ def train_model(
 
     Args:
         data, validation, weights, mapping, missing, hard_negatives: see `open_training_data`.
-        out: the run folder: config.json, metrics.csv, best.safetensors, state/.
+        out: the run folder: config.json, metrics.csv, losses.csv, best.safetensors, state/.
         settings: values of `TrainingSettings`; the rest are its defaults.
         start: a run folder, .safetensors or .onnx to start from.
         force: throw away what `out` holds of another run.
+        log: loggers besides the tables: `tensorboard`, `mlflow`.
         say, report: called with lines for people, and with the progress of each step.
 
     Raises:
         NightherdError: the data, the settings or the folder are at fault.
     """
     require_torch("training")
+    from nightherd.training.loggers import check_loggers, opener
     from nightherd.training.loop import train
+    from nightherd.training.processes import join_processes
     from nightherd.training.settings import training_settings
     from nightherd.training.start import BEST, start_model
 
     chosen = training_settings(dict(settings or {}))
+    check_loggers(log)
+    processes = join_processes()
     share = chosen.hard_negative_share
     opened = open_training_data(data, validation, weights, chosen.classes, mapping, missing, hard_negatives, share)
     classes = opened.train[0].classes
-    for line in opened.notes:
+    for line in opened.notes if processes.is_main_process else ():
         say(line)
     facts = {
         "settings": json.loads(chosen.model_dump_json()),
@@ -188,29 +207,51 @@ def train_model(
         "images": [len(d) for d in opened.train],
     }
     is_new = _is_new(out, facts, force)
+    told = _preset_of(start)
     if start is not None and start.is_dir():
         start = start / BEST
     if start is not None and not start.is_file():
         raise ModelError("no such file or run; give a run folder that has been validated, .safetensors or .onnx", start)
-    model = start_model(chosen, classes, start)
-    if is_new:  # only now, so that a run that cannot start claims no folder
+    model = start_model(chosen, classes, start, told)
+    processes.wait_for_everyone()  # all have looked at the folder
+    if is_new and processes.is_main_process:  # only now, so that a run that cannot start claims no folder
         _claim(out, facts)
-    result = train(model, opened.train, opened.weights, opened.validation, chosen, out, read_frame, facts, report)
-    write_text(out / "metrics.csv", history_csv(result.history))
+    processes.wait_for_everyone()  # the folder is this run's
+    record = RunTables(out, [opener(name, out, facts["settings"]) for name in dict.fromkeys(log)], report)
+    try:
+        result = train(model, opened.train, opened.weights, opened.validation, chosen, out, read_frame, facts, record)
+    finally:
+        if processes.is_main_process:
+            record.close()
     return result
+
+
+def _preset_of(start: Path | None) -> str | None:
+    """The preset that a run folder says it was trained from."""
+    if start is None or not (start / CONFIG).is_file():
+        return None
+    try:
+        return str(json.loads((start / CONFIG).read_text(encoding="utf-8"))["run"]["settings"]["preset"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _is_new(out: Path, facts: dict[str, Any], force: bool) -> bool:
     """Whether the folder is still to be claimed by this run; refuses one that holds another run, or other work."""
+    from nightherd.training.settings import differences
+
     config = out / CONFIG
     if config.is_file():
         try:
-            same = json.loads(config.read_text(encoding="utf-8"))["run"] == facts
-        except (ValueError, KeyError, TypeError):
-            same = False
-        if not same and not force:
-            raise ResultsError("holds another training run; choose another --out, or --force to start anew", out)
-        return not same
+            others = differences(json.loads(config.read_text(encoding="utf-8"))["run"], facts)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            others = ["its config.json cannot be read"]
+        if others and not force:
+            told = "; ".join(others[:3]) + ("; …" if len(others) > 3 else "")
+            raise ResultsError(
+                f"holds another training run ({told}); choose another --out, or --force to start anew", out
+            )
+        return bool(others)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise ResultsError("is there and is not a training run; choose another --out", out)
     return True
@@ -218,25 +259,10 @@ def _is_new(out: Path, facts: dict[str, Any], force: bool) -> bool:
 
 def _claim(out: Path, facts: dict[str, Any]) -> None:
     """Writes the run's config, and throws away what there is of another."""
-    for name in ("state", "state-previous"):
+    for name in ("state", "state-previous", "tensorboard"):
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in ("best.safetensors", "metrics.csv"):
+    for name in ("best.safetensors", *RECORDS):
         (out / name).unlink(missing_ok=True)
     software = {"nightherd": __version__, "python": platform.python_version()}
     software |= {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "timm")}
     write_json(out / CONFIG, {"run": facts, "software": software, "machine": platform.machine()})
-
-
-def history_csv(history: Sequence[Mapping[str, Any]]) -> str:
-    """One row a validation: step, images, AP, AP50, AP75, AR, and AP50 of each class."""
-    if not history:
-        return "step,images\n"
-    classes = list(history[0].get("per_class", {}))
-    columns = ["step", "images", "ap", "ap50", "ap75", "ar100"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*columns, *(f"ap50 {name}" for name in classes)])
-    for row in history:
-        values = [row.get(c) for c in columns] + [row["per_class"].get(n, {}).get("ap50") for n in classes]
-        writer.writerow([f"{v:.4f}" if isinstance(v, float) else v for v in values])
-    return buffer.getvalue()
