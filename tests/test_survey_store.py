@@ -131,3 +131,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 def test_counts_by_label_put_the_most_frequent_first(frames: list[SurveyedFrame]) -> None:
     assert list(count_by_label(frames).items()) == [("animal", 3), ("person", 1)]
     assert count_unplaced(frames) == 1
+
+
+def test_what_is_longer_on_the_ground_than_its_class_can_be_is_left_out_and_said() -> None:
+    gsd = 80 * 12e-6 / 9.1e-3
+    long_box, fine_box = (100, 100, 100 + 4.0 / gsd, 110), (300, 250, 320, 262)
+    frame = surveyed_frame("a", 640, 512, POSE, found(long_box, fine_box), longest={"animal": 3.5})
+    assert frame.too_long == 1
+    assert len(frame.detections) == len(frame.on_ground.lon) == 1
+    np.testing.assert_allclose(frame.detections.boxes[0], fine_box)
+    assert "4.0 m long, above 3.5 m" in frame.notes[-1]
+    people = surveyed_frame("a", 640, 512, POSE, found(long_box, label=1), longest={"animal": 3.5})
+    nowhere = surveyed_frame("a", 640, 512, None, found(long_box), longest={"animal": 3.5})
+    assert (people.too_long, nowhere.too_long) == (0, 0)
+    assert len(people.detections) == len(nowhere.detections) == 1

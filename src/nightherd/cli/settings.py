@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +45,22 @@ def read_settings(config: Path | None, pairs: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {pair}: the value is not YAML") from error
     return values
+
+
+def read_lengths(pairs: Sequence[str], usual: Mapping[str, float]) -> dict[str, float]:
+    """Class → metres, from `CLASS=METRES` laid over the usual ones; 0 takes a class out.
+
+    Raises:
+        ConfigError: not written so, or a length that is not a number of 0 or more.
+    """
+    lengths = dict(usual)
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        try:
+            metres = float(text)
+        except ValueError:
+            metres = -1.0
+        if not sign or not name.strip() or not 0 <= metres < float("inf"):
+            raise ConfigError(f"--longest {pair}: write it as CLASS=METRES, for example --longest animal=4")
+        lengths[name.strip()] = metres
+    return {name: metres for name, metres in lengths.items() if metres > 0}

@@ -42,6 +42,11 @@ def register(app: typer.Typer) -> None:
         ),
         height: float | None = typer.Option(None, min=1.0, help="Metres above ground, for frames that do not say it."),
         polarity: Polarity = typer.Option("auto", help="What is warm in 8-bit pictures; auto believes the file."),
+        longest: list[str] = typer.Option(
+            [],
+            help="CLASS=METRES: leave out what is longer on the ground; animal=0 leaves out none.",
+            show_default="animal=3.5",
+        ),
         force: bool = typer.Option(False, "--force", help="Begin anew and overwrite other results."),
         as_json: bool = typer.Option(False, "--json", help="Print the summary for machines."),
     ) -> None:
@@ -50,7 +55,8 @@ def register(app: typer.Typer) -> None:
         Writes survey.gpkg, report.html and summary.json. Goes on where it was interrupted. A frame that cannot be
         read is named and skipped over.
         """
-        from nightherd.workflows.survey import run_survey
+        from nightherd.cli.settings import read_lengths
+        from nightherd.workflows.survey import LONGEST, run_survey
         from nightherd.workflows.survey_report import FINISHED, summary_lines
 
         result = run_survey(
@@ -62,6 +68,7 @@ def register(app: typer.Typer) -> None:
             positions=positions,
             height=height,
             polarity=polarity,
+            longest=read_lengths(longest, LONGEST),
             force=force,
             track=track,
             note=note,

@@ -6,7 +6,7 @@ Joins `Frame` and `Detections` with the map; the store and the report read these
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -37,7 +37,8 @@ class SurveyedFrame:
         on_ground: the same boxes on the ground; NaN where they have no position.
         footprint: float64 (M, 2) longitude and latitude of the outline on the ground, or None.
         unit, camera: as in `Frame`.
-        notes: what the reader and the georeference assumed.
+        notes: what the reader and the georeference assumed, and what was left out.
+        too_long: how many detections were left out because nothing of their class is that long.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SurveyedFrame:
     unit: str = ""
     camera: str | None = None
     notes: tuple[str, ...] = ()
+    too_long: int = 0
 
 
 def failed_frame(name: str, reason: str, pose: Pose | None = None) -> SurveyedFrame:
@@ -74,6 +76,7 @@ def surveyed_frame(
     clock: datetime | None = None,
     sigma: PoseSigma | None = None,
     yaw_offset: float = 0.0,
+    longest: Mapping[str, float] | None = None,
 ) -> SurveyedFrame:
     """Places what was found in a frame on the ground, as far as its pose allows.
 
@@ -86,6 +89,7 @@ def surveyed_frame(
         clock: when it was taken by the camera's own clock, without a zone.
         sigma: one sigma of the pose; None takes the defaults.
         yaw_offset: degrees clockwise to add to the recorded yaw, where it is known to be off.
+        longest: class → metres on the ground above which a detection is left out, and said in the notes.
 
     Returns:
         The record, with status `no position` where the pose does not suffice.
@@ -101,6 +105,7 @@ def surveyed_frame(
         nowhere = np.full(len(detections), np.nan)
         on_ground = GroundBoxes(nowhere, nowhere, nowhere, nowhere, nowhere)
         status, reason = UNPLACED, error.message
+    detections, on_ground, left_out = _of_plausible_length(detections, on_ground, longest or {})
     return SurveyedFrame(
         name=name,
         status=status,
@@ -115,8 +120,27 @@ def surveyed_frame(
         footprint=outline,
         unit=unit,
         camera=camera,
-        notes=(*notes, *(placement.assumptions if placement else ())),
+        notes=(*notes, *(placement.assumptions if placement else ()), *left_out),
+        too_long=len(left_out),
     )
+
+
+def _of_plausible_length(
+    detections: Detections, on_ground: GroundBoxes, longest: Mapping[str, float]
+) -> tuple[Detections, GroundBoxes, list[str]]:
+    """The detections that are not longer on the ground than their class can be, and a line about each other one."""
+    limit = np.array([longest.get(name, np.inf) for name in detections.classes] or [np.inf])[detections.labels]
+    is_too_long = np.nan_to_num(on_ground.length, nan=0.0) > limit
+    if not is_too_long.any():
+        return detections, on_ground, []
+    said = [
+        f"left out: a detection of {detections.classes[int(detections.labels[i])]} (score {detections.scores[i]:.2f}) "
+        f"{on_ground.length[i]:.1f} m long, above {limit[i]:g} m"
+        for i in np.flatnonzero(is_too_long)
+    ]
+    keep = ~is_too_long
+    parts = (on_ground.lon, on_ground.lat, on_ground.uncertainty, on_ground.length, on_ground.width)
+    return detections.select(keep), GroundBoxes(*(part[keep] for part in parts)), said
 
 
 def count_by_label(frames: Iterable[SurveyedFrame]) -> dict[str, int]:

@@ -63,6 +63,9 @@ INDIVIDUALS_NOTE = (
     "Individuals are not yet told apart, so 'animals' and 'estimates' are empty."
 )
 
+LONGEST = {"animal": 3.5}
+"""Metres: no animal that the bundled models learned is longer, nose to rump, horse and cattle included."""
+
 MAX_LEFT_OUT = 1000
 """Most files that `summary.json` names as left out."""
 
@@ -120,6 +123,7 @@ def run_survey(
     positions: Path | None = None,
     height: float | None = None,
     polarity: Polarity = "auto",
+    longest: Mapping[str, float] | None = None,
     force: bool = False,
     track: Track = no_track,
     note: Callable[[str], None] = lambda _: None,
@@ -138,6 +142,8 @@ def run_survey(
         positions: table, MRK or SRT file with positions, for frames that do not say theirs.
         height: metres above ground, for frames that do not say it.
         polarity: what is warm in 8-bit pictures; `auto` believes the file, else white-hot.
+        longest: class → metres on the ground; detections of the class that are longer are left out, counted and said.
+            None takes `LONGEST`.
         force: begin anew and overwrite what the folder of results holds.
         track: shows progress, called as track(items, description, total).
         note: told one line about the flight, and one of each frame that fails.
@@ -163,7 +169,8 @@ def run_survey(
     detector = detector or load_detector(model, threshold)
     sigma = sigma or PoseSigma()
     poses = pose_source(source, positions, height)
-    fingerprint = run_fingerprint(source, detector, poses, sigma, polarity)
+    longest = LONGEST if longest is None else longest
+    fingerprint = run_fingerprint(source, detector, poses, sigma, polarity, longest)
     read = partial(read_frame, polarity=polarity)
     finished = _finished(folder, fingerprint, force)
     if finished is not None:
@@ -177,7 +184,8 @@ def run_survey(
         heading = flight_heading(source.frames, poses)
         watch.add("heading", started_heading)
         sigma, yaw_offset = apply_heading(sigma, heading)
-        frames = list(_survey_frames(source, detector, progress, poses, sigma, yaw_offset, read, track, note, watch))
+        ground = partial(surveyed_frame, sigma=sigma, yaw_offset=yaw_offset, longest=longest)
+        frames = list(_survey_frames(source, detector, progress, poses, ground, read, track, note, watch))
     _require_success(source, frames)
     return _write(source, folder, frames, detector, sigma, heading, fingerprint, command, read, track, watch, started)
 
@@ -219,8 +227,7 @@ def _survey_frames(
     detector: Detector,
     progress: Progress,
     poses: PoseSource,
-    sigma: PoseSigma,
-    yaw_offset: float,
+    ground: Callable[..., SurveyedFrame],
     read: ReadFrame,
     track: Track,
     note: Callable[[str], None],
@@ -251,7 +258,7 @@ def _survey_frames(
             yield failed_frame(name, error.message)
             continue
         started = time.perf_counter()
-        record = surveyed_frame(
+        record = ground(
             name,
             frame.width,
             frame.height,
@@ -261,8 +268,6 @@ def _survey_frames(
             camera=frame.camera,
             notes=frame.notes,
             clock=frame_clock(path),
-            sigma=sigma,
-            yaw_offset=yaw_offset,
         )
         watch.add("georeference", started)
         yield record
@@ -321,6 +326,7 @@ def _write(
         "detections": sum(by_label.values()),
         "detections_by_label": by_label,
         "detections_without_position": count_unplaced(frames),
+        "detections_left_out_as_too_long": sum(frame.too_long for frame in frames),
         "area_m2": None if content.area is None else round(content.area, 1),
         "animals": {},
         "estimates": [],

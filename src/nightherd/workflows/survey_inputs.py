@@ -61,7 +61,12 @@ def frame_name(source: Flight, path: Path) -> str:
 
 
 def run_fingerprint(
-    source: Flight, detector: Detector, poses: PoseSource, sigma: PoseSigma, polarity: str
+    source: Flight,
+    detector: Detector,
+    poses: PoseSource,
+    sigma: PoseSigma,
+    polarity: str,
+    longest: Mapping[str, float],
 ) -> dict[str, Any]:
     """All that the results depend on: the frames and what tells their poses, the model, the settings, the version."""
     return {
@@ -73,6 +78,7 @@ def run_fingerprint(
         "height": poses.height,
         "sigma": [sigma.position, sigma.height, sigma.yaw, sigma.pitch, sigma.roll],
         "polarity": polarity,
+        "longest": dict(longest),
         "version": __version__,
     }
 

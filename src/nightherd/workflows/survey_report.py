@@ -116,6 +116,12 @@ def survey_warnings(frames: Sequence[SurveyedFrame], heading: HeadingCheck | Non
     elif unplaced:
         total = sum(len(frame.detections) for frame in frames)
         warnings.append(f"{unplaced:,} of {total:,} detections have no position on the ground and are not on the map.")
+    too_long = sum(frame.too_long for frame in frames)
+    if too_long:
+        warnings.append(
+            f"{too_long:,} detections were left out because they are longer on the ground than their class can be "
+            "(--longest); the notes of their frames name them."
+        )
     blind = sum(frame.placement is not None and not frame.placement.is_yaw_known for frame in searched)
     if blind:
         warnings.append(
