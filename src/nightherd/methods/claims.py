@@ -29,7 +29,7 @@ _SILENCE = re.compile(
     r"(?:mention|information|details?|reference|indication|description|evidence|link|answer|discussion|data available)"
     r"|\b(?:i|we)\W+(?:do not|don't|cannot|can't|could not|am unable|am not able|am sorry|apologi[sz]e)"
     r"|\b(?:unable|impossible|not possible|difficult|hard) to\b|\bcannot be\b|\bcan't be\b|\bremains? un(?:clear|known)"
-    r"|\b(?:is|are) (?:unclear|unknown|missing)\b|\bnot sure\b|\bunanswer(?:ed|able)",
+    r"|\bnone of (?:the|these|them)\b|\b(?:is|are) (?:unclear|unknown|missing)\b|\bnot sure\b|\bunanswer(?:ed|able)",
     re.IGNORECASE,
 )
 _OFFER = re.compile(
@@ -42,12 +42,15 @@ _OFFER = re.compile(
     r"|\bhope (?:this|that) helps\b",
     re.IGNORECASE,
 )
+_APART = re.compile(r"\b(?:not|none|no|neither|nor|rather than|instead of|other than|unlike)\b|n't\b", re.IGNORECASE)
+_SUPPOSITION = re.compile(r"\b(?:could|might|may)\b(?: \w+)? be\b", re.IGNORECASE)
 _TURN = re.compile(
     r"\s*(?:;|\(|\)|—|,?\s+\bbut\b|,?\s*\bhowever\b,?|,?\s+\b(?:although|(?:even )?though|while|rather)\b,?"
     r"|,\s+(?=(?:it|they|there) )|,?\s+and (?=(?:it|they|there|therefore|does|do) )"
-    r"|,\s+(?:so|therefore|nor|such as)\b)\s*",
+    r"|,\s+(?:so|therefore|nor)\b)\s*",
     re.IGNORECASE,
 )
+_PREFIX = re.compile(r"^(?:mis(?=[a-z]{5})|im(?=balanc)|un(?=[a-z]{6}))", re.IGNORECASE)
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"')\]]+|\b[\w.-]+\.(?:com|org|net|io|edu|gov|de|uk|ai)/[^\s<>\"')\]]+")
 _QUOTED = re.compile(r'"([^"]{2,600})"')
 _NUMBER = re.compile(
@@ -92,6 +95,7 @@ _SAME = (
 _HEAD = {stem(word): stem(group.split()[0]) for group in _SAME for word in group.split()}
 
 _STOP = """
+    don't doesn't didn't isn't aren't wasn't weren't can't cannot couldn't won't wouldn't instead
     a an the this that these those it its it's they them their theirs there here he she his her we our us you your i
     my me and or but nor so yet if then else than as at by for from in into of off on onto out over per to up upon
     via with within without about above across after against along among around before behind below between beyond
@@ -122,6 +126,26 @@ _STOP = """
 GENERIC = frozenset(stem(word) for word in _STOP.split())
 """Stems that claim nothing: grammar, and the words with which answers talk about texts."""
 
+_LIGHT = """
+    determine further purpose contain tasks practices development combination selection requirements compared
+    collection setting multiple similar methodology note area relevant solely form support create increase build
+    stages changes find structure depend original remain calculation initial project condition ability designed
+    confirmed effectively contribute categories limited address manage list occurrence points insights balance
+    handle reduce diverse stored worth noting existing corresponding complete components separate reported making
+    real impact choice interest understand highlight necessary essential issues achieve chosen vary nevertheless
+    crucial total lead unseen individual useful significantly actual poor assumed maximum advantages proportion
+    offer run topics maintain built suitable fully unclear concluded explore recommended science pieces extensive
+    capability introduced specialized positive affect efficient difficult entire alone reasonable requested
+    appropriate represent reliable next carried differences absolute power enable knowledge decision advanced
+    distinct longer external assist once scenario frequency criteria references academic scientific table cites
+    paper's slight slightly consistently found percentage measures aim intended role overview reveal comprehensive
+    beneficial valuable robust effective depending variety handling comparison relate associated respective overall
+    background field fields domain information literature citations indication hint probable reader report summarize
+    content subject topic section figure
+"""
+LIGHT = frozenset(stem(word) for word in _LIGHT.split()) - GENERIC
+"""Stems of everyday words that a paraphrase may bring in: they weigh less when a source lacks them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -150,7 +174,7 @@ def claiming_part(sentence: str) -> str:
     kept: list[str] = []
     silent = False
     for clause in clauses:
-        if _SILENCE.search(clause) or _OFFER.search(clause):
+        if _SILENCE.search(clause) or _OFFER.search(clause) or _SUPPOSITION.search(clause):
             silent = True
         elif not (silent and not re.match(r"(?:it|they|there|the|this|we|in|both|only)\b", clause, re.IGNORECASE)):
             silent = False
@@ -161,6 +185,23 @@ def claiming_part(sentence: str) -> str:
 def is_silence(sentence: str) -> bool:
     """Whether a sentence says that the source does not tell, or that its writer does not know."""
     return bool(_SILENCE.search(clean(sentence)))
+
+
+def is_negated(sentence: str) -> bool:
+    """Whether a sentence sets something apart or denies it, so that what it names need not be in the source."""
+    return bool(_APART.search(clean(sentence)))
+
+
+def spelt_out(sentence: str) -> dict[str, set[str]]:
+    """Acronyms that a sentence explains, "random forest (RF)", each with the words it stands for, small."""
+    found: dict[str, set[str]] = {}
+    for match in re.finditer(r"\(([A-Z][A-Za-z]{1,6}?)s?\)", clean(sentence)):
+        before = words(clean(sentence)[: match.start()])
+        parts = [part for word in before[-7:] for part in word.split("-")]
+        initials = match.group(1).casefold()
+        if "".join(part[0] for part in parts[-len(initials) :]).casefold() == initials:
+            found[match.group(1)] = {part.casefold() for part in parts[-len(initials) :]}
+    return found
 
 
 def _without_examples(sentence: str) -> str:
@@ -214,7 +255,7 @@ def content_stems(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for word in words(clean(text)):
         for part in re.split(r"[-/_.+]", word):
-            root = stem(part.removesuffix("'s"))
+            root = stem(_PREFIX.sub("", part.removesuffix("'s")))
             if len(part) >= 3 and root not in GENERIC and not part[0].isdigit():
                 found.setdefault(_HEAD.get(root, root), part)
     return found

@@ -10,13 +10,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-_ABBREVIATIONS = (
-    "e.g", "i.e", "et al", "fig", "figs", "eq", "eqs", "vs", "approx", "no", "dr", "prof", "sec", "tab", "ref", "refs",
-    "cf", "ca", "resp", "vol", "pp", "st", "mr", "mrs", "ms", "etc", "suppl", "dept", "inc", "ltd",
-)  # fmt: skip
-_BEFORE_STOP = re.compile(r"(?:\b(?:" + "|".join(map(re.escape, _ABBREVIATIONS)) + r")|\b[A-Z])$", re.IGNORECASE)
-_INITIAL = re.compile(r"(?:^|[\s.(])[A-Z]$")
-_STOP = re.compile(r"[.!?]+[\"')\]”’*]*(?=\s|$)")
+from nightherd.methods.cleaning import join_lines
+from nightherd.methods.sentences import split_sentences
+
 _BULLET = re.compile(r"^\s*(?:[-*•–+]\s+|\(?\d{1,2}[.)]\s+|\(?[a-z]\)\s+|#{1,6}\s+)")
 _WORD = re.compile(r"[^\W_]+(?:[-'./_+][^\W_]+)*\+*")
 
@@ -41,7 +37,7 @@ def clean(text: str) -> str:
 
 
 def letters(text: str) -> tuple[str, list[int]]:
-    """The letters and digits of a text, small, and where in the text each stands; a point between digits stays.
+    """The letters and digits of a text, small and bare of accents, and where each stands; a point in a number stays.
 
     Two texts with equal letters read the same, however they were broken, hyphenated, spaced or quoted.
     """
@@ -52,8 +48,8 @@ def letters(text: str) -> tuple[str, list[int]]:
             kept.append(".")
             places.append(place)
             continue
-        for small in unicodedata.normalize("NFKC", character).casefold():
-            if small.isalnum():
+        for small in unicodedata.normalize("NFKD", character).casefold():
+            if small.isalnum() and not unicodedata.combining(small):
                 kept.append(small)
                 places.append(place)
     return "".join(kept), places
@@ -84,7 +80,7 @@ def stem(word: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, as written: items of a list stand alone, running lines are joined, markup goes."""
-    return [sentence for block in _blocks(text) for sentence in _split(block)]
+    return [sentence for block in _blocks(text) for sentence in split_sentences(block)]
 
 
 def _blocks(text: str) -> Iterator[str]:
@@ -93,29 +89,10 @@ def _blocks(text: str) -> Iterator[str]:
     for line in [*text.replace("\f", "\n\n").splitlines(), ""]:
         bullet = _BULLET.match(line)
         if (bullet or not line.strip()) and held:
-            yield "\n".join(held)
+            yield join_lines([line.replace("**", "") for line in held])
             held = []
         if line.strip():
             held.append(line[bullet.end() :] if bullet else line)
             if line.rstrip().endswith(":"):
-                yield "\n".join(held)
+                yield join_lines([line.replace("**", "") for line in held])
                 held = []
-
-
-def _split(block: str) -> Iterator[str]:
-    block = " ".join(re.sub(r"(?<=[^\W\d_])-[ \t]*\n\s*(?=[a-z])", "", block.replace("**", "")).split())
-    start = 0
-    for stop in _STOP.finditer(block):
-        before, after = block[start : stop.start()], block[stop.end() :].lstrip()
-        one_point = stop.group().startswith(".") and len(stop.group()) == 1
-        if one_point and (_BEFORE_STOP.search(before) or _INITIAL.search(before)) and after:
-            last = before.rsplit(None, 1)[-1].casefold() if before.strip() else ""
-            if not (last in ("etc", "al") and after[0].isupper()):
-                continue
-        if after and after[0].islower():
-            continue
-        if sentence := block[start : stop.end()].strip():
-            yield sentence
-        start = stop.end()
-    if rest := block[start:].strip():
-        yield rest
