@@ -122,7 +122,7 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
                 crown=_log_uniform(rng, 2.0, 9.0),
                 clumping=float(rng.uniform(0.2, 1.0)),
                 # Some nights the branches are as warm as what walks under them.
-                contrast=float(0.6 - 1.0 * sun + 1.1 * rng.standard_t(4)),
+                contrast=float(np.clip(0.6 - 1.0 * sun + 1.1 * rng.standard_t(4), -6, 6)),
             ),
             "clutter": ClutterSettings(
                 stones=some(9),
