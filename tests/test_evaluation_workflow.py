@@ -71,7 +71,10 @@ def test_a_detector_is_run_measured_and_written(tmp_path: Path) -> None:
     rows = list(csv.reader((tmp_path / "out" / "confusion.csv").read_text().splitlines()))
     assert rows[1] == ["animal", "6", "0", "0"]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["confusion.csv", "confusion.png", "curves.png", "detections.json", "metrics.json", "report.html"]
+    figures = ["calibration.png", "confidence.png", "confusion.png", "curves.png", "error_types.png"]
+    assert names == sorted(
+        [*figures, "confusion.csv", "curves.csv", "detections.json", "metrics.json", "report.html"]
+    ), "the images differ in nothing, so there are no slices"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "") and "<script" not in page
     with Image.open(tmp_path / "out" / "curves.png") as picture:
@@ -225,7 +228,7 @@ def test_a_data_set_without_boxes_has_no_ap_and_says_why(tmp_path: Path) -> None
     labels = json.loads((data / "annotations.json").read_text())
     (data / "annotations.json").write_text(json.dumps({**labels, "annotations": []}))
     metrics = evaluate(WarmSquares(), data, mapping=MAP, out=tmp_path / "out", replicates=10)
-    assert metrics["ap"] is None and metrics["undefined"]["ap"]
+    assert metrics["ap"] is None and metrics["reasons"]["ap"]
     assert metrics["count"]["bias"] == 2, "false alarms are counted all the same"
     assert "ap" not in metrics["intervals"] and metrics["intervals"]["count.bias"] == [2, 2]
     assert "NaN" not in (tmp_path / "out" / "metrics.json").read_text()

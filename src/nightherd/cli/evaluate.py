@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
             ..., metavar="MODEL|RESULTS", help="A bundled model's name, a model file, or COCO results (.json)."
         ),
         dataset: str = typer.Argument(
-            ..., metavar="DATASET", help="A folder or label file (COCO, YOLO, VOC), or the name of a data set."
+            ...,
+            metavar="DATASET",
+            help="A folder or label file (COCO, YOLO, VOC), a data set's name, or a table of points or counts (.csv).",
         ),
         split: str | None = typer.Option(
             None, help="Which images.", show_default="val, or all where the data set has no splits"
@@ -42,6 +44,31 @@ def register(app: typer.Typer) -> None:
             help="Score from which a detection counts, outside AP.",
             show_default="best F1, one a class",
         ),
+        at_recall: float | None = typer.Option(
+            None, min=0.0, max=1.0, help="Instead, the score at which each class reaches this recall."
+        ),
+        at_precision: float | None = typer.Option(
+            None, min=0.0, max=1.0, help="Instead, the score at which each class reaches this precision."
+        ),
+        sizes: str = typer.Option(
+            "coco", help="Bins of AP by size: coco, survey, sqrt:16,32 (pixels) or area:187,408 (square pixels)."
+        ),
+        slices: list[str] = typer.Option(
+            [],
+            "--slice",
+            metavar="COLUMN",
+            help="Measure by a column of the data set too; repeatable.",
+            show_default="all with 2 to 12 values",
+        ),
+        against: str | None = typer.Option(
+            None, metavar="MODEL|RESULTS", help="Say whether the difference to another model is real."
+        ),
+        radius: str | None = typer.Option(
+            None, help="For points: how far a detection's centre may lie, 12px or 2m.", show_default="12px"
+        ),
+        images: Path | None = typer.Option(
+            None, help="For a table: the folder of its images.", show_default="beside the table"
+        ),
         replicates: int = typer.Option(1000, min=0, help="Bootstrap samples for the intervals; 0 for no intervals."),
         seed: int = typer.Option(0, min=0, help="Seed of the bootstrap."),
         threads: int | None = typer.Option(None, min=1, help="Processor cores for the model.", show_default="all"),
@@ -53,8 +80,9 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Measures a model, or anyone's results, against labels.
 
-        COCO's AP, precision and recall, confusion and count error, with intervals. Writes metrics.json,
-        detections.json, confusion.csv, two figures and report.html. Goes on where it was interrupted.
+        COCO's AP, precision and recall, confusion, error types, calibration, count error and slices of the data,
+        with intervals. Writes metrics.json, detections.json, confusion.csv, curves.csv, figures and report.html.
+        Goes on where it was interrupted.
         """
         from nightherd.datasets.mapping import parse_mapping
         from nightherd.workflows.evaluate import evaluate as run
@@ -67,6 +95,13 @@ def register(app: typer.Typer) -> None:
             out=out,
             iou=iou,
             confidence=confidence,
+            at_recall=at_recall,
+            at_precision=at_precision,
+            sizes=sizes,
+            slices=slices,
+            against=against,
+            radius=radius,
+            images=images,
             replicates=replicates,
             seed=seed,
             threads=threads,
@@ -87,11 +122,14 @@ def register(app: typer.Typer) -> None:
         say(f"report: {Path(metrics['out']) / 'report.html'}")
 
 
+OBJECTS = {"boxes": "boxes", "points": "points", "counts": "animals counted by people"}
+
+
 def _table(metrics: Mapping[str, Any]) -> list[str]:
-    """The headline, COCO's figures, and one line a class."""
-    settings, ranges = metrics["settings"], metrics["intervals"]
+    """The headline, COCO's figures, one line a class, why it errs, and what the comparison says."""
+    settings, ranges, kind = metrics["settings"], metrics["intervals"], metrics["truth"]["kind"]
     where = " ".join(part for part in (settings["dataset"], settings["split"]) if part)
-    lines = [f"{settings['model']} on {where}: {metrics['n_images']} images, {metrics['n_boxes']} boxes"]
+    lines = [f"{settings['model']} on {where}: {metrics['n_images']} images, {metrics['n_boxes']} {OBJECTS[kind]}"]
     if ranges:
         lines[0] += "; 95 % intervals in brackets"
     figures = [
@@ -100,17 +138,33 @@ def _table(metrics: Mapping[str, Any]) -> list[str]:
             _figure(metrics[name], ranges.get(name)) + _reason(metrics, name),
         ]
         for name in metrics
-        if name.startswith(("ap", "ar"))
+        if name.startswith(("ap", "ar")) and (kind == "boxes" or metrics[name] is not None)
     ]
-    rows = [["class", "boxes", "AP50", "precision", "recall", "F1", "at score", "counted - true an image"]]
+    shares = {"boxes": ["ap50", "precision", "recall", "f1"], "points": ["ap_point", "precision", "recall", "f1"]}
+    titles = {"ap50": "AP50", "ap_point": "AP", "f1": "F1"}
+    columns = shares.get(kind, [])
+    rows = [
+        ["class", OBJECTS[kind].split()[0], *(titles.get(name, name) for name in columns), "at score",
+         "counted - true an image"]
+    ]  # fmt: skip
     for name, one in metrics["per_class"].items():
         key = f"per_class.{name}"
-        cells = [_figure(one[part], ranges.get(f"{key}.{part}")) for part in ("ap50", "precision", "recall", "f1")]
+        cells = [_figure(one[part], ranges.get(f"{key}.{part}")) for part in columns]
         bias = _figure(one["count"]["bias"], ranges.get(f"{key}.count.bias"), 2, "+")
         rows.append([name, str(one["n_boxes"]), *cells, f"{one['threshold']:.2f}", bias])
     bias = _figure(metrics["count"]["bias"], ranges.get("count.bias"), 2, "+")
-    rows.append(["all", str(metrics["n_boxes"]), "", "", "", "", "", bias])
-    return [*lines, "", *_aligned(figures), "", *_aligned(rows), ""]
+    together = ["", *(_figure(metrics[part], ranges.get(part)) for part in columns[1:])] if columns else []
+    rows.append(["all", str(metrics["n_boxes"]), *together, "", bias])
+    lines += ["", *_aligned(figures)] if figures else []
+    lines += ["", *_aligned(rows), ""]
+    if metrics["error_types"]:
+        costs = {name: one["cost"] for name, one in metrics["error_types"].items() if not name.startswith("false_")}
+        known = sorted((name for name in costs if costs[name] is not None), key=lambda name: -costs[name])
+        if known:
+            lines += ["costs in AP50: " + ", ".join(f"{name} {costs[name]:.3f}" for name in known), ""]
+    if comparison := metrics.get("against"):
+        lines += [f"against {comparison['name']}:", *(f"  {sentence}" for sentence in comparison["sentences"]), ""]
+    return lines
 
 
 def _figure(value: float | None, interval: Sequence[float] | None, digits: int = 3, sign: str = "-") -> str:
@@ -121,7 +175,7 @@ def _figure(value: float | None, interval: Sequence[float] | None, digits: int =
 
 
 def _reason(metrics: Mapping[str, Any], name: str) -> str:
-    reason = metrics["undefined"].get(name)
+    reason = metrics["reasons"].get(name)
     return f" ({reason})" if reason else ""
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from nightherd.evaluation.matching import Overlaps, iou_matrix, match_one
-from nightherd.evaluation.types import Truth, check_inputs, labels_among
+from nightherd.evaluation.outcomes import Outcome, image_outcomes
+from nightherd.evaluation.types import Truth
 from nightherd.types import Detections, IntArray
 
 BACKGROUND = "background"
@@ -24,12 +25,26 @@ class ConfusionMatrix:
             last column misses; background against background has no meaning and is 0.
         iou: the overlap that a match needs.
         thresholds: the confidence of each class.
+        matched, right: float64 (I,), detections in each image that stand for a box of any class, and for one of their
+            own class.
     """
 
     labels: tuple[str, ...]
     matrix: IntArray
     iou: float
     thresholds: Mapping[str, float]
+    matched: npt.NDArray[np.float64]
+    right: npt.NDArray[np.float64]
+
+    def class_accuracy(self, weights: npt.NDArray[np.float64] | None = None) -> float:
+        """The share of the matched boxes that have the right class; NaN where none is matched.
+
+        Args:
+            weights: float64 (I,), how often each image counts; None once.
+        """
+        weigh = np.ones(len(self.matched)) if weights is None else weights
+        matched = float(self.matched @ weigh)
+        return float(self.right @ weigh) / matched if matched else float("nan")
 
 
 def confusion_matrix(
@@ -55,36 +70,28 @@ def confusion_matrix(
         ResultsError: a score or a box is not finite.
         ValueError: lengths or labels do not agree.
     """
-    check_inputs(truth, detections, classes)
+    return count_outcomes(truth, image_outcomes(truth, detections, classes, thresholds, iou), classes, thresholds, iou)
+
+
+def count_outcomes(
+    truth: Sequence[Truth],
+    outcomes: Sequence[Outcome],
+    classes: Sequence[str],
+    thresholds: Mapping[str, float],
+    iou: float,
+) -> ConfusionMatrix:
+    """The confusion matrix of outcomes that `image_outcomes` made with the same arguments."""
     n = len(classes)
-    floor = np.array([thresholds[name] for name in classes] or [0.0], np.float32)
     rows, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for image, one in zip(truth, detections, strict=True):
-        labels = labels_among(one, classes)
-        keep = np.flatnonzero((labels >= 0) & (one.scores >= floor[labels]))
-        keep = keep[np.argsort(-one.scores[keep], kind="stable")]
-        predicted, boxes = labels[keep], one.boxes[keep]
-        overlaps = iou_matrix(boxes, image.boxes)
-        same = predicted[:, None] == image.labels[None]
-        taken_by = _match(np.where(same, overlaps, 0.0), iou)
-        inside = iou_matrix(boxes, image.ignore, np.ones(len(image.ignore), bool))
-        forgiven = (taken_by < 0) & (inside >= iou).any(axis=1)
-        free = ~np.isin(np.arange(len(image.boxes)), taken_by)
-        open_pairs = ((taken_by < 0) & ~forgiven)[:, None] & free[None]
-        across = _match(np.where(open_pairs, overlaps, 0.0), iou)
-        taken_by = np.where(taken_by < 0, across, taken_by)
-        hit = taken_by >= 0
-        alarms = predicted[~hit & ~forgiven]
-        missed = np.delete(image.labels, taken_by[hit])
-        rows += [image.labels[taken_by[hit]], np.full(len(alarms), n), missed]
-        columns += [predicted[hit], alarms, np.full(len(missed), n)]
+    for image, one in zip(truth, outcomes, strict=True):
+        hit = one.taken >= 0
+        alarms, missed = one.label[one.false_alarm], image.labels[one.missed]
+        rows += [image.labels[one.taken[hit]], np.full(len(alarms), n), missed]
+        columns += [one.label[hit], alarms, np.full(len(missed), n)]
     cells = np.concatenate(rows) * (n + 1) + np.concatenate(columns)
     matrix = np.bincount(cells, minlength=(n + 1) ** 2).reshape(n + 1, n + 1).astype(np.int64)
-    return ConfusionMatrix((*classes, BACKGROUND), matrix, iou, {name: float(thresholds[name]) for name in classes})
-
-
-def _match(overlaps: Overlaps, iou: float) -> IntArray:
-    """Greedy matching of boxes that all count: int64 (D,), -1 for none."""
-    everything = np.zeros(overlaps.shape[1], bool)
-    match: IntArray = match_one(overlaps, everything, everything[None], np.array([iou]))[0, 0]
-    return match
+    return ConfusionMatrix(
+        (*classes, BACKGROUND), matrix, iou, {name: float(thresholds[name]) for name in classes},
+        np.array([(one.taken >= 0).sum() for one in outcomes], np.float64),
+        np.array([one.right.sum() for one in outcomes], np.float64),
+    )  # fmt: skip

@@ -71,6 +71,30 @@ def iou_matrix(boxes: FloatArray, others: FloatArray, regions: BoolArray | None 
     return result
 
 
+def overlap_matrix(boxes: FloatArray, image: Truth, others: FloatArray, regions: BoolArray) -> Overlaps:
+    """How well every box fits every other, as the truth of the image is meant.
+
+    For boxes the intersection over union. For points 1 - distance / (2 radius) of the centre from the point, so that
+    0.5 is reached exactly within the radius, and the nearer of two points fits better.
+
+    Args:
+        boxes: (N, 4), x1 y1 x2 y2 in pixels.
+        image: the truth that `others` come from.
+        others: (M, 4), boxes, points or regions to ignore.
+        regions: bool (M,), which of them are regions.
+
+    Returns:
+        float64 (N, M), 0 to 1.
+    """
+    overlaps = iou_matrix(boxes, others, regions)
+    if image.radius is None:
+        return overlaps
+    centre, point = ((xy[:, :2].astype(np.float64) + xy[:, 2:]) / 2 for xy in (boxes, others))
+    distance = np.hypot(*np.moveaxis(centre[:, None] - point[None], -1, 0))
+    near: Overlaps = np.where(regions[None], overlaps, np.maximum(1 - distance / (2 * image.radius), 0.0))
+    return near
+
+
 def match_one(
     overlaps: Overlaps, regions: BoolArray, truth_ignored: BoolArray, thresholds: npt.NDArray[np.float64]
 ) -> IntArray:
@@ -168,7 +192,8 @@ def _match_class(
         n_truth[:, number] = (~truth_ignored).sum(axis=1)
         if not len(place):
             continue
-        match = match_one(iou_matrix(one.boxes[place], everything, regions), regions, truth_ignored, thresholds)
+        overlaps = overlap_matrix(one.boxes[place], image, everything, regions)
+        match = match_one(overlaps, regions, truth_ignored, thresholds)
         hit = match >= 0
         lost = np.zeros_like(hit)
         if len(everything):

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from nightherd.evaluation.bootstrap import Track, Weights, intervals, plainly
+from nightherd.evaluation.bootstrap import Interval, Track, Weights, intervals, plainly
 from nightherd.evaluation.coco import coco_metrics
-from nightherd.evaluation.confusion import ConfusionMatrix, confusion_matrix
-from nightherd.evaluation.counts import count_errors, count_figures
-from nightherd.evaluation.curves import ConfidenceCurve, OperatingPoint, confidence_curve, operating_point
-from nightherd.evaluation.matching import match_classes
-from nightherd.evaluation.ranking import Ranking
-from nightherd.evaluation.types import COCO_SIZES, SizeBin, Truth, labels_among
-from nightherd.types import Detections
+from nightherd.evaluation.comparison import comparison, differences
+from nightherd.evaluation.error_types import ERRORS, SUMS
+from nightherd.evaluation.measurement import Measurement
+from nightherd.evaluation.reasons import why_undefined
+from nightherd.evaluation.slices import FIGURES
+from nightherd.evaluation.types import labels_among
+
+POINTS_HAVE_NO_OVERLAP = "the truth is points, which have no overlap to measure"
+COUNTS_HAVE_NO_PLACE = "the truth is a count an image, which does not tell which detection is right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,99 +27,155 @@ class Summary:
     """The figures of one detector on one set of images.
 
     Attributes:
-        metrics: plain values for JSON, as DESIGN's `metrics.json`; None where undefined, with the reason in
-            `undefined`.
-        curves: precision, recall and F1 against confidence of each class.
-        confusion: the confusion matrix.
+        metrics: plain values for JSON, as DESIGN's `metrics.json`; None where undefined, with the reason in `reasons`.
+        measured: what they are of: curves, confusion, calibration, outcomes of every image.
         notes: what a reader must know, one sentence each.
     """
 
     metrics: dict[str, Any]
-    curves: tuple[ConfidenceCurve, ...]
-    confusion: ConfusionMatrix
+    measured: Measurement
     notes: tuple[str, ...]
 
 
 def summarise(
-    truth: Sequence[Truth],
-    detections: Sequence[Detections],
-    classes: Sequence[str],
+    measured: Measurement,
     *,
-    iou: float = 0.5,
-    thresholds: Mapping[str, float] | None = None,
-    fallback: Mapping[str, float] | None = None,
-    sizes: Sequence[SizeBin] = COCO_SIZES,
-    max_detections: int = 500,
     replicates: int = 1000,
     seed: int = 0,
     groups: Sequence[Hashable] | None = None,
+    against: Measurement | None = None,
+    names: tuple[str, str] = ("the first", "the second"),
     track: Track = plainly,
 ) -> Summary:
     """All the figures, with intervals.
 
     Args:
-        truth, detections, classes, sizes, max_detections: as for `coco_metrics`.
-        iou: overlap that makes a detection right, for precision, recall, F1, counts and the confusion matrix.
-        thresholds: the confidence of each class to work at; None takes the one with the highest F1 on these images.
-        fallback: the confidence of a class for which no F1 can be had; else 0.5.
+        measured: the detector on the images.
         replicates, seed, groups: of the bootstrap; 0 replicates give no intervals.
+        against: another detector on the same images, to be compared with.
+        names: of the two.
         track: shows progress, called as `track(items, description, total)`.
-
-    Raises:
-        ResultsError: a score or a box is not finite.
-        ValueError: lengths or labels do not agree.
     """
-    ranking = Ranking(truth, detections, classes, sizes, max_detections)
-    coco = coco_metrics(truth, detections, classes, max_detections, sizes)
-    matches = match_classes(truth, detections, classes, np.array([iou]), max_detections=max_detections)
-    curves = tuple(confidence_curve(one) for one in matches)
-    chosen = dict(thresholds) if thresholds is not None else _thresholds(curves, fallback or {})
-    points = [operating_point(one, chosen[one.name]) for one in matches]
-    errors = count_errors(points) if points else np.zeros(len(truth))
+    n = measured.n_images
+    once = np.ones(n)
+    figures = measured.figures(once)
+    others = against.main_figures(once) if against is not None else {}
 
     def statistic(weights: Weights) -> dict[str, float]:
-        return {**ranking.figures(weights), **_at_thresholds(points, errors, weights)}
+        found = measured.figures(weights)
+        return found | (differences(found, against.main_figures(weights)) if against is not None else {})
 
-    metrics = coco.to_dict()
-    undefined: dict[str, str] = metrics.pop("undefined")
-    for name, value in _at_thresholds(points, errors, np.ones(len(truth))).items():
-        if math.isnan(value):
-            undefined[name] = _why_undefined(name, len(truth))
-        _put(metrics, name, None if math.isnan(value) else value)
-    labels = [labels_among(one, classes) for one in detections]
-    for number, point in enumerate(points):
+    found: dict[str, Interval | None] = {}
+    if replicates and n:
+        found = intervals(statistic, n, replicates, seed, groups, track=track)
+    metrics, reasons = _skeleton(measured)
+    for name, value in figures.items():
+        if not name.startswith("slices."):
+            if math.isnan(value):
+                reasons.setdefault(name, why_undefined(name, n))
+            _put(metrics, name, None if math.isnan(value) else value)
+    _describe_classes(metrics, measured)
+    if measured.errors is not None:
+        costs = metrics.pop("error_types")
+        counts = measured.errors.counts
+        sums = {"false_positive": sum(counts.values()) - counts["missed"], "false_negative": None}
+        metrics["error_types"] = {
+            kind: {"cost": costs[kind], "n": counts[kind] if kind in ERRORS else sums[kind]}
+            for kind in (*ERRORS, *SUMS)
+        }
+        del metrics["error_types"]["false_negative"]["n"]
+    metrics["slices"] = _slices(measured, figures, found, reasons)
+    if against is not None:
+        metrics["against"] = comparison(*names, figures, others, found)
+    metrics["intervals"] = {
+        name: list(pair)
+        for name, pair in found.items()
+        if pair and name not in reasons and not name.startswith(("slices.", "against."))
+    }
+    metrics["reasons"] = reasons
+    return Summary(metrics, measured, tuple(_notes(metrics, measured)))
+
+
+def _skeleton(measured: Measurement) -> tuple[dict[str, Any], dict[str, str]]:
+    """The metrics as far as COCO's own evaluation fills them, and why some are undefined."""
+    if measured.kind == "boxes":
+        coco = coco_metrics(
+            measured.truth, measured.detections, measured.classes, measured.max_detections, measured.sizes
+        )
+        metrics = coco.to_dict()
+        reasons: dict[str, str] = metrics.pop("undefined")
+    else:
+        reason = POINTS_HAVE_NO_OVERLAP if measured.kind == "points" else COUNTS_HAVE_NO_PLACE
+        missing = ["ap", "ap50", "ap75", "ar100", "ar500"]
+        if measured.kind == "counts":
+            missing += ["precision", "recall", "f1", "false_alarms", "confusion"]
+        metrics = dict.fromkeys(missing)
+        reasons = dict.fromkeys([*missing, "error_types"], reason)
+        there = {point.name: int(point.truth.sum()) for point in measured.points}
+        metrics |= {
+            "per_class": {name: {"n_boxes": n} for name, n in there.items()},
+            "n_images": measured.n_images,
+            "n_boxes": sum(there.values()),
+            "error_types": None,
+        }
+    metrics["truth"] = {"kind": measured.kind}
+    metrics["sizes"] = [{"name": one.name, "low": one.low, "high": one.high} for one in measured.sizes]
+    confusion = measured.confusion
+    if confusion is not None:
+        metrics["confusion"] = {
+            "labels": list(confusion.labels),
+            "matrix": confusion.matrix.tolist(),
+            "iou": confusion.iou if measured.kind == "boxes" else None,
+            "thresholds": dict(confusion.thresholds),
+        }
+    return metrics, reasons
+
+
+def _describe_classes(metrics: dict[str, Any], measured: Measurement) -> None:
+    """What is not a figure with an interval: thresholds, how many were detected, the reliability diagram."""
+    labels = [labels_among(one, measured.classes) for one in measured.detections]
+    for number, point in enumerate(measured.points):
         metrics["per_class"][point.name] |= {
             "threshold": point.threshold,
             "n_detections": sum(int((one == number).sum()) for one in labels),
         }
-    confusion = confusion_matrix(truth, detections, classes, chosen, iou)
-    metrics["confusion"] = {
-        "labels": list(confusion.labels),
-        "matrix": confusion.matrix.tolist(),
-        "iou": iou,
-        "thresholds": dict(confusion.thresholds),
-    }
-    metrics["intervals"] = {}
-    if replicates and truth:
-        found = intervals(statistic, len(truth), replicates, seed, groups, track=track)
-        metrics["intervals"] = {name: list(pair) for name, pair in found.items() if pair and name not in undefined}
-    metrics["undefined"] = undefined
-    return Summary(metrics, curves, confusion, tuple(_notes(metrics, thresholds is None)))
+    for curve in measured.curves:
+        metrics["per_class"][curve.name]["threshold_best_f1"] = curve.best()
+        if curve.best() is None:
+            metrics["per_class"][curve.name]["threshold_best_f1"] = None
+    for one in measured.calibrations:
+        metrics["per_class"][one.name]["reliability"] = one.bins()
 
 
-def _thresholds(curves: Sequence[ConfidenceCurve], fallback: Mapping[str, float]) -> dict[str, float]:
-    best = {curve.name: curve.best() for curve in curves}
-    return {name: fallback.get(name, 0.5) if value is None else value for name, value in best.items()}
-
-
-def _at_thresholds(points: Sequence[OperatingPoint], errors: Weights, weights: Weights) -> dict[str, float]:
-    """Precision, recall, F1 and count errors by their names in `metrics.json`."""
-    figures = {f"count.{name}": value for name, value in count_figures(errors, weights).items()}
-    for point in points:
-        figures |= {f"per_class.{point.name}.{name}": value for name, value in point.figures(weights).items()}
-        own = count_figures(count_errors([point]), weights)
-        figures |= {f"per_class.{point.name}.count.{name}": value for name, value in own.items()}
-    return figures
+def _slices(
+    measured: Measurement,
+    figures: Mapping[str, float],
+    found: Mapping[str, Interval | None],
+    reasons: dict[str, str],
+) -> dict[str, list[dict[str, Any]]]:
+    """By column, one record a part; adds why a figure of a part is undefined to `reasons`."""
+    result: dict[str, list[dict[str, Any]]] = {}
+    for place, one in enumerate(measured.parts):
+        record: dict[str, Any] = {
+            "value": one.part.value,
+            "n_images": one.n_images,
+            "n_boxes": one.n_boxes,
+            "is_small": one.is_small,
+        }
+        ranges = {}
+        for name in FIGURES:
+            value, pair = figures[f"slices.{place}.{name}"], found.get(f"slices.{place}.{name}")
+            if measured.kind == "counts" and not name.startswith("count_"):
+                value, reason = math.nan, COUNTS_HAVE_NO_PLACE
+            else:
+                reason = why_undefined(name, one.n_images)
+            record[name] = None if math.isnan(value) else value
+            if math.isnan(value):
+                reasons[f"slices.{one.part.column}.{one.part.value}.{name}"] = reason
+            elif pair:
+                ranges[name] = list(pair)
+        result.setdefault(one.part.column, []).append({**record, "intervals": ranges})
+    return result
 
 
 def _put(metrics: dict[str, Any], name: str, value: float | None) -> None:
@@ -133,24 +191,35 @@ def _put(metrics: dict[str, Any], name: str, value: float | None) -> None:
     where[last] = value
 
 
-def _why_undefined(name: str, n_images: int) -> str:
-    if not n_images:
-        return "there is no image"
-    if name.endswith(".precision"):
-        return "nothing is detected at this threshold"
-    return "no box of the class in the truth" + (" and none detected" if name.endswith(".f1") else "")
-
-
-def _notes(metrics: Mapping[str, Any], chosen_here: bool) -> list[str]:
-    notes = []
-    if chosen_here:
-        notes.append(
-            "Thresholds are those with the highest F1 on these very images, so precision, recall, F1 and counts "
-            "flatter a little; the intervals hold the thresholds fixed."
+def _notes(metrics: Mapping[str, Any], measured: Measurement) -> list[str]:
+    notes = list(measured.chosen.notes)
+    if measured.rule.looks_at_the_truth:
+        notes.insert(
+            0,
+            f"Thresholds are {measured.rule.describe()} on these very images, so precision, recall, F1 and counts "
+            "flatter a little; the intervals hold the thresholds fixed.",
         )
     for name, one in metrics["per_class"].items():
         if not one["n_boxes"]:
             notes.append(f"No box of {name} is labelled in these images: it has no AP and is not in the means.")
         elif not one["n_detections"]:
             notes.append(f"{name} is never predicted, at any score: its AP is 0.")
+    if measured.confusion is not None:
+        notes += _suspicions(measured)
     return notes
+
+
+def _suspicions(measured: Measurement) -> list[str]:
+    """Classes whose boxes are mostly taken for one other class: their numbers or names are likely mixed up."""
+    assert measured.confusion is not None
+    matrix = measured.confusion.matrix[:-1, :-1]
+    sentences = []
+    for number, row in enumerate(matrix):
+        other = int(np.argmax(row)) if row.size else number
+        if other != number and row[other] >= 10 and row[other] > 0.8 * row.sum():
+            name, wrong = measured.classes[number], measured.classes[other]
+            sentences.append(
+                f"Of {int(row.sum()):,} boxes of {name} that were found, {int(row[other]):,} are called {wrong}: are "
+                "the classes of the results numbered or named as the data set's are?"
+            )
+    return sentences

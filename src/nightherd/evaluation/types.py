@@ -25,6 +25,8 @@ class Truth:
         labels: int64 (N,), index into the class names that the metric is called with.
         ignore: float32 (M, 4), regions to ignore for every class: detections that lie in them count neither way.
         width, height: pixels of the image; 0 where unknown.
+        radius: where the truth is points, the pixels that the centre of a detection may lie from one; each box is then
+            a point, both of its corners. None where boxes are boxes.
     """
 
     boxes: FloatArray = field(default_factory=_no_boxes)
@@ -32,12 +34,15 @@ class Truth:
     ignore: FloatArray = field(default_factory=_no_boxes)
     width: int = 0
     height: int = 0
+    radius: float | None = None
 
     def __post_init__(self) -> None:
         if self.boxes.shape != (len(self.labels), 4) or self.ignore.shape != (len(self.ignore), 4):
             raise ValueError(
                 f"boxes {self.boxes.shape}, labels {self.labels.shape} and ignore {self.ignore.shape} do not agree"
             )
+        if self.radius is not None and not self.radius > 0:
+            raise ValueError(f"a radius of {self.radius} pixels matches nothing")
 
 
 @dataclass(frozen=True, slots=True)

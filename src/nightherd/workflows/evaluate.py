@@ -2,16 +2,14 @@
 
     metrics = evaluate("nightherd-small", "hit-uav", split="val", mapping={"Person": "person"}, out=Path("val"))
 
-Writes `metrics.json`, `detections.json` (COCO results under the data set's own ids and names), `confusion.csv`, two
-figures and `report.html`. While a model runs, `progress.jsonl` records each frame, and a later run goes on from it.
+Writes `metrics.json`, `detections.json` (COCO results under the data set's own ids and names), `confusion.csv`,
+`curves.csv`, figures and `report.html`. While a model runs, `progress.jsonl` records each frame, and a later run goes
+on from it.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,18 +18,30 @@ from nightherd import __version__
 from nightherd.datasets import open_dataset
 from nightherd.datasets.images import Missing
 from nightherd.datasets.mending import count_problems
-from nightherd.datasets.results import result_rows, write_results
-from nightherd.datasets.types import Dataset, LabelledImage
-from nightherd.errors import ConfigError, DatasetError, FrameError, ResultsError
-from nightherd.evaluation.summary import Summary, summarise
-from nightherd.files import write_bytes, write_json, write_text
+from nightherd.datasets.types import Dataset, ImageId, LabelledImage
+from nightherd.errors import ConfigError, DatasetError, FrameError
+from nightherd.evaluation.sizes import parse_sizes
+from nightherd.evaluation.summary import summarise
 from nightherd.types import Detections
-from nightherd.workflows.class_names import common_classes
 from nightherd.workflows.detector import Detector
+from nightherd.workflows.evaluate_measure import Asked, classes_of, rule_of
+from nightherd.workflows.evaluate_output import (
+    DETECTIONS,
+    OTHER_DETECTIONS,
+    default_out,
+    finished,
+    write_detections,
+    write_figures,
+)
+from nightherd.workflows.evaluate_pictures import worst_images, worst_pictures
 from nightherd.workflows.evaluate_source import PROGRESS, dataset_digest, detections_of, open_source
+from nightherd.workflows.evaluate_truth import Table, is_table, read_table
 
-RESULTS_FOLDER = "nightherd-results"
-WRITTEN = ("detections.json", "confusion.csv", "curves.png", "confusion.png", "report.html", "metrics.json")
+AGAINST_FOLDER = "against"
+"""Where the record of the other model's run is kept while it runs."""
+
+RADIUS = "12px"
+"""How far the centre of a detection may lie from a point, where nothing is said."""
 
 Track = Callable[..., Iterable[Any]]
 Note = Callable[[str], None]
@@ -54,6 +64,13 @@ def evaluate(
     out: Path | None = None,
     iou: float = 0.5,
     confidence: float | None = None,
+    at_recall: float | None = None,
+    at_precision: float | None = None,
+    sizes: str = "coco",
+    slices: Sequence[str] = (),
+    against: str | Path | Detector | None = None,
+    radius: str | None = None,
+    images: Path | None = None,
     replicates: int = 1000,
     seed: int = 0,
     threads: int | None = None,
@@ -66,12 +83,18 @@ def evaluate(
 
     Args:
         model: a bundled model's name, a model file, a COCO results file (`.json`), or a detector.
-        dataset: as `open_dataset` takes it, or one that is open.
+        dataset: as `open_dataset` takes it, one that is open, or a table of points or counts (`.csv`).
         split: which images; None takes `val` where the data set has splits, else all images.
         mapping: new names of classes on either side, e.g. {"Rotwild": "animal"}.
         out: folder for the results; None takes `./nightherd-results/MODEL-on-DATASET-SPLIT`.
         iou: overlap that makes a detection right, outside AP, which has its own.
         confidence: score from which a detection counts, outside AP; None takes the best F1 of each class.
+        at_recall, at_precision: instead, the score at which each class reaches this share.
+        sizes: bins for AP by size, as `parse_sizes` takes them.
+        slices: columns of the data set to measure by, as `parts_of` takes them.
+        against: another model or results file to compare with.
+        radius: where the truth is points, how far a detection's centre may lie from one, `12px` or `2m`.
+        images: where the truth is a table, the folder of its images.
         replicates, seed: of the bootstrap; 0 replicates give no intervals.
         threads: processor cores for the model; None takes all.
         missing: what to do about an image that the labels name and that is not there.
@@ -85,68 +108,106 @@ def evaluate(
     Raises:
         NightherdError: the model, the results, the data set or the settings are at fault.
     """
-    if not 0 < iou <= 1 or (confidence is not None and not 0 <= confidence <= 1) or replicates < 0:
-        raise ConfigError("--iou lies between 0 and 1, --confidence from 0 to 1, and --replicates is not negative")
-    mapping = dict(mapping or {})
-    data = _open(dataset, split, missing)
+    mapping, rule, bins = dict(mapping or {}), rule_of(confidence, at_recall, at_precision), parse_sizes(sizes)
+    if not 0 < iou <= 1 or replicates < 0:
+        raise ConfigError("--iou lies between 0 and 1, and --replicates is not negative")
+    table = _open_table(dataset, images, split, missing, is_results(model) and (not against or is_results(against)))
+    if table is None and (radius is not None or images is not None):
+        raise ConfigError("--radius and --images are for truth in a table (.csv) of points or counts")
+    data = table.data if table is not None else _open(dataset, split, missing)
     source = open_source(model, data, mapping, threads)
-    classes = common_classes(source.classes, data, mapping)
+    other = None if against is None else open_source(against, data, mapping, threads)
+    classes, other_classes = classes_of(source, other, data, mapping)
     splits = sorted({image.split for image in data.images if image.split})
     split_name = "+".join(splits) or None
-    folder = Path(out) if out is not None else _default_out(source.name, data.name, split_name)
+    folder = Path(out) if out is not None else default_out(source.name, data.name, split_name)
     settings = {
         "model": source.name,
         "model_sha256": source.digest,
         "dataset": data.name,
-        "dataset_sha256": dataset_digest(data),
+        "dataset_sha256": dataset_digest(data) if table is None else table.digest,
         "split": split_name,
         "map": mapping,
         "iou": iou,
         "confidence": confidence,
+        "at_recall": at_recall,
+        "at_precision": at_precision,
+        "sizes": sizes,
+        "slices": list(slices),
+        "against": None if other is None else other.name,
+        "against_sha256": None if other is None else other.digest,
+        "radius": (radius or RADIUS) if table is not None and table.kind == "points" else None,
         "replicates": replicates,
         "seed": seed,
         "version": __version__,
     }
-    if (finished := _finished(folder, settings, force, goes_on=source.detector is not None)) is not None:
-        return {**finished, "out": str(folder), "was_finished": True}
+    goes_on = source.detector is not None or (other is not None and other.detector is not None)
+    if (done := finished(folder, settings, force, goes_on)) is not None:
+        return {**done, "out": str(folder), "was_finished": True}
 
     detections, failures = detections_of(source, data, folder, force, track, note)
-    images = [image for image in data.images if image.id in detections]
-    if not images:
+    more: dict[ImageId, Detections] = {}
+    if other is not None:
+        more, others_failed = detections_of(other, data, folder / AGAINST_FOLDER, force, track, note)
+        failures = {**others_failed, **failures}
+    there = [one for one in data.images if one.id in detections and (other is None or one.id in more)]
+    if not there:
         raise FrameError(f"not one of the {len(data)} images could be read; the first: {next(iter(failures.values()))}")
-    groups, unit = _groups(images)
-    fixed = None if confidence is None else dict.fromkeys(classes.names, confidence)
-    own = source.thresholds or {}
+    asked = Asked(there, classes, table, settings, rule, bins, iou)
+    parts = asked.parts(slices)
+    measured = asked.measure(source, detections, parts)
+    rival = None if other is None or other_classes is None else asked.measure(other, more, (), other_classes)
+    groups, unit = _groups(there)
     summary = summarise(
-        [classes.truth(image) for image in images],
-        [classes.joined(detections[image.id]) for image in images],
-        classes.names,
-        iou=iou,
-        thresholds=fixed,
-        fallback={classes.mapping.get(name, name): value for name, value in own.items()},
+        measured,
         replicates=replicates,
         seed=seed,
         groups=groups,
+        against=rival,
+        names=(source.name, other.name if other is not None else ""),
         track=track,
     )
-    notes = [*classes.notes(data.name), *summary.notes]
-    if mended := count_problems(data.problems):
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in mended.items())
-        notes.insert(0, f"Of {data.name}, mended or left out: {kinds}; 'nightherd data inspect' lists them.")
-    if failures:
-        notes.insert(0, f"{len(failures)} of {len(data)} images could not be read and are left out.")
+    worst, unseen = worst_pictures(worst_images(there, measured), measured)
+    notes = _notes_on_data(data, failures, unseen) + classes.notes(data.name)
+    if other is not None and other_classes is not None and set(other_classes.only_found) != set(classes.only_found):
+        notes.append(f"Compared in the classes that both find: {', '.join(classes.names)}.")
+    notes += summary.notes
+    resampled = f"percentile bootstrap over {unit}, {replicates} samples, seed {seed}"
     if replicates:
-        notes.append(f"Intervals: 95 %, percentile bootstrap over {unit}, {replicates} samples, seed {seed}.")
+        notes.append(f"Intervals: 95 %, {resampled}.")
     metrics = {
         **summary.metrics,
+        "resampled": resampled if replicates else None,
         "images_failed": [{"file_name": name, "reason": reason} for name, reason in failures.items()],
         "notes": notes,
         "settings": settings,
+        "command": _command(model, dataset, against, images, settings),
     }
-    _write(folder, metrics, summary, [(image, classes.under_own_names(detections[image.id])) for image in images], data)
-    if source.detector is not None:
-        (folder / PROGRESS).unlink(missing_ok=True)
+    write_detections(folder / DETECTIONS, [(one, classes.under_own_names(detections[one.id])) for one in there], data)
+    if other_classes is not None:
+        rows = [(one, other_classes.under_own_names(more[one.id])) for one in there]
+        write_detections(folder / OTHER_DETECTIONS, rows, data)
+    else:
+        (folder / OTHER_DETECTIONS).unlink(missing_ok=True)
+    write_figures(folder, metrics, summary, worst)
+    _clear(folder)
     return {**metrics, "out": str(folder), "was_finished": False}
+
+
+def is_results(model: object) -> bool:
+    """Whether a model is named that is a file of results, for which no image need be there."""
+    return isinstance(model, str | Path) and Path(model).suffix.lower() == ".json"
+
+
+def _open_table(
+    dataset: object, images: Path | None, split: str | None, missing: Missing, is_measured_from_results: bool
+) -> Table | None:
+    if not is_table(dataset):
+        return None
+    assert isinstance(dataset, str | Path)
+    if split is not None:
+        raise ConfigError("a table of points or counts has no splits; leave --split out")
+    return read_table(Path(dataset), images, "allow" if is_measured_from_results else missing)
 
 
 def _open(dataset: str | Path | Dataset, split: str | None, missing: Missing) -> Dataset:
@@ -183,70 +244,46 @@ def _groups(images: Sequence[LabelledImage]) -> tuple[list[str] | None, str]:
     return [str(flight) for flight in flights], f"{len(known)} flights"
 
 
-def _default_out(model: str, dataset: str, split: str | None) -> Path:
-    name = "-".join(part for part in (model, "on", dataset, split) if part)
-    return Path(RESULTS_FOLDER) / re.sub(r"[^\w.+-]+", "-", name).strip(".-")
+def _notes_on_data(data: Dataset, failures: Mapping[str, str], unseen: int) -> list[str]:
+    notes = []
+    if failures:
+        notes.append(f"{len(failures)} of {len(data)} images could not be read and are left out.")
+    if mended := count_problems(data.problems):
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in mended.items())
+        notes.append(f"Of {data.name}, mended or left out: {kinds}; 'nightherd data inspect' lists them.")
+    if unseen:
+        notes.append(f"{unseen} of the images with the most errors could not be read, and are not shown.")
+    return notes
 
 
-def _finished(folder: Path, settings: Mapping[str, Any], force: bool, goes_on: bool) -> dict[str, Any] | None:
-    """The metrics of the same evaluation, where it is there; one that `goes_on` from a record checks whose that is.
-
-    Raises:
-        ResultsError: the folder holds another evaluation or other work, or is a file.
-    """
-    path = folder / "metrics.json"
-    if folder.exists() and not folder.is_dir():
-        raise ResultsError("is a file; --out names the folder for the results", folder)
-    if force:
-        return None
-    if not path.exists():
-        there = [name for name in WRITTEN if (folder / name).exists()]
-        if there and not (goes_on and (folder / PROGRESS).exists()):
-            raise ResultsError(
-                f"holds a {there[0]} of other work; choose another --out, or --force to overwrite it",
-                folder,
-            )
-        return None
-    try:
-        metrics = json.loads(path.read_bytes())
-        found = metrics["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError("is no evaluation; choose another --out, or --force to overwrite it", path) from error
-    if found == json.loads(json.dumps(settings)):
-        return dict(metrics)
-    differs = ", ".join(name for name in settings if not isinstance(found, dict) or found.get(name) != settings[name])
-    raise ResultsError(f"holds another evaluation ({differs}); choose another --out, or --force to overwrite it", path)
+def _command(model: object, dataset: object, against: object, images: Path | None, settings: Mapping[str, Any]) -> str:
+    """The command line that does the same."""
+    given = [settings[key] if not isinstance(one, str | Path) else str(one)
+             for key, one in (("model", model), ("dataset", dataset))]  # fmt: skip
+    words = ["nightherd", "evaluate", *given]
+    if settings["split"]:
+        words += ["--split", settings["split"]]
+    if settings["map"]:
+        words += ["--map", ",".join(f"{old}={new}" for old, new in settings["map"].items())]
+    defaults = {"iou": 0.5, "confidence": None, "at_recall": None, "at_precision": None, "sizes": "coco",
+                "radius": None, "replicates": 1000, "seed": 0}  # fmt: skip
+    for key, usual in defaults.items():
+        if settings[key] != usual:
+            words += [f"--{key.replace('_', '-')}", str(settings[key])]
+    for column in settings["slices"]:
+        words += ["--slice", column]
+    if against is not None:
+        words += ["--against", str(against) if isinstance(against, str | Path) else settings["against"]]
+    if images is not None:
+        words += ["--images", str(images)]
+    return shlex.join(words)
 
 
-def _write(
-    folder: Path,
-    metrics: Mapping[str, Any],
-    summary: Summary,
-    detections: Sequence[tuple[LabelledImage, Detections]],
-    data: Dataset,
-) -> None:
-    """Everything into the folder, `metrics.json` last: where it is, all is."""
-    from nightherd.report.evaluation import ClassCurve, confusion_picture, curves_picture, evaluation_page
-
-    rows = []
-    for image, found in detections:
-        new = result_rows(image.id, found, data.category_ids, image.file_name)
-        for row, score in zip(new, found.scores, strict=True):
-            row["score"] = float(f"{score:.9g}")  # every digit, so that evaluating this file ranks alike
-        rows += new
-    write_results(folder / "detections.json", rows)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["truth \\ prediction", *summary.confusion.labels])
-    for label, line in zip(summary.confusion.labels, summary.confusion.matrix.tolist(), strict=True):
-        writer.writerow([label, *line])
-    write_text(folder / "confusion.csv", table.getvalue())
-    chosen = summary.confusion.thresholds
-    curves = curves_picture(
-        [ClassCurve(c.name, c.threshold, c.precision, c.recall, c.f1, chosen[c.name]) for c in summary.curves]
-    )
-    confusion = confusion_picture(summary.confusion.labels, summary.confusion.matrix)
-    write_bytes(folder / "curves.png", curves)
-    write_bytes(folder / "confusion.png", confusion)
-    write_text(folder / "report.html", evaluation_page(metrics, curves, confusion))
-    write_json(folder / "metrics.json", metrics)
+def _clear(folder: Path) -> None:
+    """Takes away the records of the runs, which the results replace."""
+    (folder / PROGRESS).unlink(missing_ok=True)
+    inner = folder / AGAINST_FOLDER
+    if inner.is_dir():
+        (inner / PROGRESS).unlink(missing_ok=True)
+        if not any(inner.iterdir()):
+            inner.rmdir()
