@@ -49,7 +49,7 @@ class PyramidSettings(_Settings):
     channels: int = Field(64, ge=8, le=512)
     finest: Literal["full", "separable"] = "full"
     sparse: bool = False
-    sparse_threshold: float = Field(0.05, ge=0, lt=1)
+    sparse_threshold: float = Field(0.2, ge=0, lt=1)
     sparse_block: int = Field(16, ge=2, multiple_of=2)
     sparse_margin: int = Field(1, ge=0)
 

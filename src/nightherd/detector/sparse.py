@@ -48,7 +48,7 @@ class SparseFinest(nn.Module):
         margin: places of the second finest map by which what counts is widened before it chooses blocks.
     """
 
-    def __init__(self, threshold: float = 0.05, block: int = 16, margin: int = 1) -> None:
+    def __init__(self, threshold: float = 0.2, block: int = 16, margin: int = 1) -> None:
         super().__init__()
         if block % 2 or block < 2:
             raise ValueError(f"a block of {block} places: its side must be even")

@@ -1,0 +1,215 @@
+"""Training and evaluation of one detector after another under a stated budget: rows of `docs/results.md`.
+
+Part of `detectors.py --train`, which is the command. Presets go through Nightherd's own way of training whatever their
+recipe, torchvision's models through torchvision's reference loop; both see whole data sets and the same validation
+frames. Runs lie in a folder; those that are finished are not repeated, presets go on where they stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from detectors_sparse import SIZES, detector_of
+from detectors_speed import OUR_LOOP, giga_macs, reference_steps, torchvision_detector
+from nightherd.datasets import open_dataset
+from nightherd.datasets.types import Dataset, LabelledImage
+from nightherd.errors import ConfigError
+from nightherd.evaluation.coco import coco_metrics
+from nightherd.evaluation.types import Truth
+from nightherd.files import write_json
+from nightherd.frames.readers import read_frame
+from nightherd.training.checkpoints import load_tensors, save_tensors
+from nightherd.training.start import BEST
+from nightherd.training.validation import detect
+from nightherd.types import Detections
+from nightherd.workflows.export import run_config
+from nightherd.workflows.train import train_model
+
+BUDGETS: dict[str, dict[str, Any]] = {
+    "cpu": {"images": {"small": 20_000}, "others": 2_000, "batch": {"small": 8}, "other_batch": 2},
+    "gpu": {"images": {}, "others": 60_000, "batch": {}, "other_batch": 16},
+}
+"""Training images of each detector, and images a step: what two cores do in a night, and one GPU in some hours."""
+
+FRAME = (512, 640)
+THEIRS = "torchvision-resnet"
+
+Say = Callable[[str], None]
+
+
+def train_rows(
+    names: Sequence[str], budget: str, data: str, runs: Path, seeds: Sequence[int], images: int, say: Say
+) -> list[dict[str, Any]]:
+    """Trains and evaluates each detector with each seed; one row a detector.
+
+    Args:
+        names: presets, or `torchvision-resnet18` and `torchvision-resnet50`.
+        budget: one of BUDGETS.
+        data: a data set with train and val splits.
+        runs: a folder for the runs.
+        images: training images of every detector, in place of the budget's; 0 takes the budget's.
+        say: is told what goes on.
+    """
+    limits = BUDGETS[budget]
+    rows = []
+    for name in names:
+        wanted = images or limits["images"].get(name, limits["others"])
+        batch = limits["batch"].get(name, limits["other_batch"])
+        one = _train_theirs if name.startswith(THEIRS) else _train_ours
+        measured = [one(name, data, runs / f"{name}-{wanted}-{seed}", wanted, batch, seed, say) for seed in seeds]
+        start = measured[0].pop("start")
+        rows.append(
+            {
+                "name": name,
+                "images": wanted,
+                "start": start,
+                "provenance": provenance(budget, wanted),
+                "seeds": list(seeds),
+                "metrics": [each["metrics"] for each in measured],
+                **{key: measured[-1][key] for key in ("parameters", "gmac", "images_per_second")},
+            }
+        )
+    return rows
+
+
+def provenance(budget: str, images: int) -> str:
+    """Where a row comes from: the machine, and that a small number of images is not a trained detector."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores"
+    state = "" if images >= 15_000 else ", not converged"
+    return f"{device}, {platform.machine()}, budget {budget}{state}"
+
+
+def _train_ours(name: str, data: str, run: Path, images: int, batch: int, seed: int, say: Say) -> dict[str, Any]:
+    small = name == "small"
+    settings = {
+        **OUR_LOOP,
+        "preset": name,
+        "detector": {} if small else {"backbone": {"pretrained": "none"}},
+        "images": images,
+        "batch": batch,
+        "seed": seed,
+        "learning_rate": 8e-4 if small else 4e-4,
+        "backbone_rate": 0.5 if small else 1.0,
+        "validate_every": max(batch, images // 4),
+    }
+    kept = _kept(run)
+    if kept is None:
+        say(f"{name}, seed {seed}: training on {images} images into {run}")
+        speeds: list[float] = []
+        train_model([data], run, settings, say=say, report=lambda progress: speeds.append(progress.images_per_second))
+        detector, _ = detector_of(str(run))
+        speed = speeds[-1] if speeds else None
+        kept = _keep(run, detector, lambda image: detect(detector, read_frame(image.path).pixels, False), data, speed)
+    return {**kept, "start": "ImageNet" if small else "random"}
+
+
+def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed: int, say: Say) -> dict[str, Any]:
+    depth = name.removeprefix(THEIRS)
+    if depth not in ("18", "34", "50", "101", "152"):
+        raise ConfigError(f"no detector '{name}'; torchvision's are {THEIRS}18 and {THEIRS}50")
+    kept = _kept(run)
+    if kept is None:
+        torch.manual_seed(seed)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        train_set = open_dataset(data, "train")
+        model = torchvision_detector(int(depth), FRAME, len(train_set.classes)).to(device)
+        say(f"{name}, seed {seed}: training on {images} images into {run}")
+        started, seen = time.perf_counter(), 0
+        workers = min(4, os.cpu_count() or 1)
+        rate = 0.02 * batch / 16
+        for losses in reference_steps(model, train_set, images, batch, rate, workers, device):
+            seen += batch
+            if seen % (50 * batch) == 0:
+                pace = seen / (time.perf_counter() - started)
+                say(f"{seen} of {images} images, loss {sum(losses.values()):.3f}, {pace:.2f} a second")
+        speed = seen / (time.perf_counter() - started)
+        save_tensors(run / BEST, {key: value.cpu() for key, value in model.state_dict().items()})
+        model.load_state_dict(load_tensors(run / BEST))
+        kept = _keep(run, model, lambda image: _detect_theirs(model, image, train_set.classes, device), data, speed)
+    return {**kept, "start": "random"}
+
+
+@torch.no_grad()
+def _detect_theirs(model: nn.Module, image: LabelledImage, classes: Sequence[str], device: torch.device) -> Detections:
+    model.eval()
+    grey = torch.from_numpy(read_frame(image.path).pixels / 255).float()
+    found = model([grey.expand(3, -1, -1).to(device)])[0]
+    boxes, scores = found["boxes"].cpu().numpy(), found["scores"].cpu().numpy()
+    keep = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    labels = found["labels"].cpu().numpy().astype(np.int64) - 1
+    return Detections(boxes[keep], scores[keep], labels[keep], tuple(classes))
+
+
+def _kept(run: Path) -> dict[str, Any] | None:
+    path = run / "row.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def _keep(
+    run: Path, model: nn.Module, look: Callable[[LabelledImage], Detections], data: str, speed: float | None
+) -> dict[str, Any]:
+    """Evaluates on val and writes what a row needs beside the run."""
+    dataset = open_dataset(data, "val")
+    facts = {
+        "metrics": metrics_on(dataset, look, dataset.classes),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "gmac": giga_macs(lambda: look(dataset.images[0])),
+        "images_per_second": speed,
+    }
+    write_json(run / "row.json", facts)
+    return facts
+
+
+def metrics_on(dataset: Dataset, look: Callable[[LabelledImage], Detections], classes: Sequence[str]) -> dict[str, Any]:
+    """What a row says of one seed: AP, AP50 in all and by class, AP by size."""
+    truth = [Truth(i.boxes, i.labels, i.ignore, i.width, i.height) for i in dataset.images]
+    metrics = coco_metrics(truth, [look(image) for image in dataset.images], classes, sizes=SIZES)
+    return {
+        "ap": metrics.ap,
+        "ap50": metrics.ap50,
+        "ap50_by_class": {name: one.ap50 for name, one in metrics.per_class.items()},
+        "ap_by_size": dict(metrics.ap_by_size),
+        "n_images": metrics.n_images,
+    }
+
+
+def evaluated_row(name: str, model: str, data: str, mapping: Mapping[str, str], say: Say) -> dict[str, Any]:
+    """A row for a run, a model file or a bundled model that is trained already.
+
+    Args:
+        name: in the table.
+        mapping: class names of the data as the model's.
+    """
+    detector, _ = detector_of(model)
+    path = Path(model)
+    images, seed, start = 0, 0, "see its card"
+    if path.is_dir():
+        config = run_config(path)
+        images, seed = int(config["settings"]["images"]), int(config["settings"]["seed"])
+        start = "other weights" if config.get("start") else "the preset's"
+    dataset = open_dataset(data, "val").with_classes(detector.classes, mapping)
+    say(f"{name}: {len(dataset)} frames")
+
+    def look(image: LabelledImage) -> Detections:
+        return detect(detector, read_frame(image.path).pixels, False)
+
+    return {
+        "name": name,
+        "images": images,
+        "start": start,
+        "provenance": f"evaluated from {path.name}",
+        "seeds": [seed],
+        "metrics": [metrics_on(dataset, look, detector.classes)],
+        "parameters": sum(p.numel() for p in detector.parameters()),
+        "gmac": giga_macs(lambda: look(dataset.images[0])),
+    }

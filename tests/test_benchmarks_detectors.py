@@ -1,0 +1,218 @@
+"""The tables of detectors: what rows say, how rows of machines join, and that each command runs on a toy."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import detectors  # noqa: E402
+import detectors_finest  # noqa: E402
+import detectors_results  # noqa: E402
+import detectors_speed  # noqa: E402
+import detectors_training  # noqa: E402
+import onnx_toys  # noqa: E402
+from dataset_toys import many  # noqa: E402
+from detectors_sparse import measure_sparse, sparse_table  # noqa: E402
+from nightherd.detector.cost import finest_share, gigamacs, gigamacs_by_level  # noqa: E402
+from nightherd.detector.presets import build_detector, preset  # noqa: E402
+from nightherd.errors import ConfigError, ResultsError  # noqa: E402
+
+BASE = detectors_speed.BASE
+
+
+def contender(name: str, **facts: Any) -> detectors_speed.Contender:
+    return detectors_speed.Contender(name, torch.nn.Identity, **facts)
+
+
+def speed_rows() -> list[dict[str, Any]]:
+    rows = [contender(BASE), contender(detectors_speed.SAME, is_timed=False), contender("slow", is_published=True)]
+    inference = {
+        BASE: {"parameters": 10, "gmac": 50.0, "ms": [90.0, 100.0, 400.0]},
+        detectors_speed.SAME: {"parameters": 10, "gmac": 50.0, "ms": []},
+        "slow": {"parameters": 20, "gmac": 100.0, "ms": [250.0, 260.0, 270.0]},
+    }
+    return detectors_speed.speed_rows(rows, inference, {BASE: [0.5, 0.5, 9.0], detectors_speed.SAME: [1.0]})
+
+
+def test_a_published_preset_is_held_to_the_time_that_its_gmac_predict() -> None:
+    base, same, slow = speed_rows()
+    assert (base["ms"], base["ratio"], base["ms_predicted"]) == (100, 1, 100)
+    assert "ms" not in same
+    assert (slow["ms"], slow["ratio"], slow["ms_predicted"]) == (260, 2.6, 200)
+    assert (slow["over_predicted"], slow["is_within"]) == (1.3, False)
+    assert "is_within" not in base
+
+
+def test_the_table_says_yes_or_no_and_how_the_loops_compare() -> None:
+    text = detectors_speed.speed_table(speed_rows())
+    assert "| slow | 0.0 | 100.0 | 260 (255–265) | 2.60 | 200 | no, 1.30 × |  |" in text
+    assert "2.00 × as fast as torchvision's reference loop (at least 1.8: yes)" in text
+    assert detectors_speed.loop_ratio(speed_rows()[:1]) is None
+
+
+def test_only_known_presets_are_timed() -> None:
+    names = [one.name for one in detectors_speed.contenders(["small", "lyu2024-resnet18"])]
+    assert names[:2] == ["torchvision ResNet18-FPN", "torchvision ResNet50-FPN"]
+    assert names[-2:] == ["small", "lyu2024-resnet18"]
+    with pytest.raises(ConfigError, match="no preset 'huge'"):
+        detectors_speed.contenders(["huge"])
+
+
+def test_the_model_that_compares_loops_is_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many weights and, to what 1000 proposals of other anchors differ by, as many operations."""
+    same = next(one for one in detectors_speed.contenders([]) if one.name == detectors_speed.SAME)
+    ours = sum(p.numel() for p in same.build().parameters())
+    theirs = sum(p.numel() for p in detectors_speed.torchvision_detector(18, (512, 640)).parameters())
+    extra_colours = 64 * 2 * 7 * 7
+    norms = 2 * sum(m.num_features for m in same.build().modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert ours + extra_colours - norms == theirs
+
+
+def test_both_loops_train_on_made_up_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detectors_speed, "HEIGHT", 64)
+    monkeypatch.setattr(detectors_speed, "WIDTH", 96)
+    data = detectors_speed.made_up_frames(tmp_path, 4)
+    ours = detectors_speed.contenders(["small"])[-1]
+    assert len(detectors_speed.seconds_of_our_steps(ours, data, 1, 3)) == 1
+    theirs = detectors_speed.Contender("theirs", lambda: detectors_speed.torchvision_detector(18, (64, 96)), (64, 96))
+    speeds = detectors_speed.measure_training([theirs], 1, 1, 3, 0)
+    assert len(speeds["theirs"]) == 1
+    assert speeds["theirs"][0] > 0
+
+
+def test_operations_are_counted_in_the_second_stage_too() -> None:
+    layer = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Flatten(), torch.nn.Linear(8 * 16, 10))
+    macs = detectors_speed.giga_macs(lambda: layer(torch.zeros(1, 3, 4, 4)))
+    assert macs * 1e9 == 16 * 8 * 27 + 8 * 16 * 10
+
+
+def test_levels_of_the_pyramid_add_up_and_the_finest_of_small_is_its_dearest() -> None:
+    settings = preset("small")
+    levels = gigamacs_by_level(settings)
+    parts = gigamacs(settings)
+    assert list(levels) == [4, 8, 16, 32]
+    assert sum(levels.values()) == pytest.approx(parts["pyramid"] + parts["proposals"])
+    assert finest_share(settings) == pytest.approx(levels[4] / sum(parts.values()))
+    assert 1 / 3 < finest_share(settings) < 0.36  # in time it is far less: `detectors.py --finest`
+    assert finest_share(preset("small", {"pyramid": {"finest": "separable"}})) < 1 / 3
+
+
+def test_the_time_of_the_finest_level_is_that_of_its_maps_behind_the_backbone() -> None:
+    def node(name: str, shape: list[int], microseconds: int) -> dict[str, Any]:
+        return {"name": name, "dur": microseconds, "args": {"output_type_shape": [{"float": shape}]}}
+
+    nodes = [
+        node("/backbone/x_kernel_time", [1, 24, 128, 160], 50),
+        node("/pyramid/smooth.0_kernel_time", [1, 64, 128, 160], 20),
+        node("/pyramid/blocked_kernel_time", [1, 4, 128, 160, 16], 5),
+        node("/pyramid/smooth.1_kernel_time", [1, 64, 64, 80], 25),
+    ]
+    assert detectors_finest.share_of_time(nodes, 4) == 0.25
+
+
+def test_the_share_of_the_finest_level_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = preset("small")
+    lines = detectors_finest.finest_lines("small", settings, 0.25)
+    assert lines[0].endswith("4: 1.58, 8: 0.40, 16: 0.11, 32: 0.03.")
+    assert lines[2] == "It is 25.0% of the time of a frame in ONNX Runtime."
+    nodes = detectors_finest.node_times(onnx_toys.write_toy(tmp_path), 2, 1)
+    assert nodes and all(node["dur"] >= 0 for node in nodes)
+
+
+def row(name: str = "one", seeds: tuple[int, ...] = (0,), ap: float = 0.2, **facts: Any) -> dict[str, Any]:
+    metrics = {
+        "ap": ap,
+        "ap50": 2 * ap,
+        "ap50_by_class": {"Person": 0.6, "Car": 0.8, "Bicycle": 0.4, "OtherVehicle": None},
+        "ap_by_size": {"under_16": 0.1, "16_to_32": 0.2, "over_32": 0.3},
+        "n_images": 290,
+    }
+    given = {"name": name, "images": 2000, "start": "random", "provenance": "2 cores, not converged"}
+    return {**given, "seeds": list(seeds), "metrics": [{**metrics, "ap": ap + 0.1 * s} for s in seeds], **facts}
+
+
+def test_a_row_says_mean_and_spread_and_where_it_comes_from() -> None:
+    text = detectors_results.results_table([row(seeds=(0, 1), parameters=4_000_000, gmac=4.5)])
+    found = text.splitlines()[2]
+    assert "| one | 2,000 | random | 2 | 0.250 ± 0.071 |" in found
+    assert "| 0.600 ± 0.000 | 0.600 ± 0.000 | 0.800 ± 0.000 | 0.400 ± 0.000 | – |" in found
+    assert found.endswith("| 2 cores, not converged |")
+    assert "| one | 4.0 | 4.5 | – | – | 2 cores, not converged |" in text
+
+
+def test_the_best_row_comes_first_and_a_cell_stays_a_cell() -> None:
+    text = detectors_results.results_table([row("a|b\nc", ap=0.1), row("best", ap=0.3)])
+    assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == ["best", "a/b c"]
+
+
+def test_rows_from_another_machine_join_and_a_seed_is_not_lost(tmp_path: Path) -> None:
+    kept = tmp_path / "results.json"
+    detectors_results.add_rows(kept, [row(seeds=(0, 2)), row("other")])
+    merged = detectors_results.add_rows(kept, [row(seeds=(1, 2), ap=0.5), row(provenance="a GPU")])
+    assert [(one["name"], one["provenance"], one["seeds"]) for one in merged] == [
+        ("one", "2 cores, not converged", [0, 1, 2]),
+        ("other", "2 cores, not converged", [0]),
+        ("one", "a GPU", [0]),
+    ]
+    assert [one["ap"] for one in merged[0]["metrics"]] == [0.2, 0.6, 0.7]
+    assert detectors_results.read_rows(kept) == merged
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("{}", "holds no list of rows"),
+        ('[{"name": "x"}]', "no row: images, start"),
+        (json.dumps([{**row(), "seeds": [0, 1]}]), "a seed without metrics"),
+    ],
+)
+def test_a_file_that_holds_no_rows_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ResultsError, match=message):
+        detectors_results.read_rows(path)
+
+
+def test_adding_rows_writes_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps([row("sent in")]), encoding="utf-8")
+    page = tmp_path / "results.md"
+    monkeypatch.setattr(sys, "argv", ["detectors.py", "--add", str(given), "--results", str(page)])
+    detectors.main()
+    assert "| sent in | 2,000 |" in page.read_text(encoding="utf-8")
+    assert "1 rows added" in capsys.readouterr().out
+
+
+def test_few_images_are_called_not_converged() -> None:
+    assert detectors_training.provenance("cpu", 2000).endswith("budget cpu, not converged")
+    assert "not converged" not in detectors_training.provenance("gpu", 60_000)
+
+
+def test_a_detector_of_no_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="torchvision-resnet18 and torchvision-resnet50"):
+        detectors_training.train_rows(["torchvision-resnet7"], "cpu", "d", tmp_path, [0], 4, lambda _: None)
+
+
+def test_dense_and_sparse_look_at_the_same_frames(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    detector = build_detector(preset("small", {"backbone": {"pretrained": "none"}}), ("a", "b")).eval()
+    images = many(tmp_path, 2).images
+    rows = measure_sparse(detector, images, ("a", "b"), [0.0, 0.999], 8, 0)
+    assert [row["threshold"] for row in rows] == [None, 0.0, 0.999]
+    assert [row["computed"] for row in rows] == [1.0, 1.0, 0.0]
+    assert rows[0]["ap"] == pytest.approx(rows[1]["ap"])
+    text = sparse_table(rows).splitlines()
+    assert text[2].startswith("| dense | 100% |")
+    assert text[4].startswith("| sparse, threshold 0.999 | 0% |")
