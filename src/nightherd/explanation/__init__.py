@@ -1,1 +1,4 @@
-"""Why a detector said what it said: saliency maps of single detections and misses, and how faithful the maps are."""
+"""Where a detector looked, and how far such a picture can be believed: arrays in, arrays out.
+
+`methods` names the ways to draw a saliency map; `faithfulness` and `randomisation` say what one is worth.
+"""
