@@ -27,7 +27,7 @@ KINDS = {
     "part of CLASS": "half of it or more lies inside one labelled box, and it is far smaller",
     "around CLASS": "covers half or more of a labelled box, and is far larger",
     "near miss": "overlaps a labelled box between the two IoU; left out unless asked for",
-    "edge": "what stands out from its surroundings is at least 2.5 times as long as wide",
+    "elongated": "what stands out from its surroundings is at least 2.5 times as long as wide",
     "hot spot": "compact, and at least 1 warmer than its surroundings (normalised: about one interquartile range)",
     "cold spot": "compact, and at least 1 colder than its surroundings",
     "patch": "the rest: little contrast",
@@ -166,7 +166,7 @@ def descriptor(view: FloatArray) -> FloatArray:
 
 
 def looks(image: FloatArray, box: FloatArray) -> str:
-    """The kind of what is in a box by its looks alone: `edge`, `hot spot`, `cold spot` or `patch`; see `KINDS`.
+    """The kind of what is in a box by its looks alone: `elongated`, `hot spot`, `cold spot` or `patch`; see `KINDS`.
 
     Contrast is what the most different tenth of the box reaches over the median of a ring around it; the length and
     width are the standard deviations of the pixels beyond half of that contrast that hang together in and around the
@@ -200,7 +200,7 @@ def looks(image: FloatArray, box: FloatArray) -> str:
         spread = np.cov(np.stack([rows, columns]), bias=True) + np.eye(2) / 12
         shortest, longest = np.sqrt(np.linalg.eigvalsh(spread))
         if longest >= ELONGATED * shortest:
-            return "edge"
+            return "elongated"
     if abs(contrast) < CONTRAST:
         return "patch"
     return "hot spot" if contrast > 0 else "cold spot"

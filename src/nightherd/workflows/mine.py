@@ -41,6 +41,9 @@ WORK = "work"
 LOWEST_SCORE = 0.3
 """Score from which a false alarm is mined where none is given, or the model's own where that is lower."""
 
+SURE = 0.8
+"""A false alarm with such a score is often an object that the labels lack."""
+
 Track = Callable[..., Iterable[Any]]
 Note = Callable[[str], None]
 
@@ -105,7 +108,7 @@ def mine(
     mapping = dict(mapping or {})
     sets = [spread(training_frames(spec, missing), frames) for spec in data]
     sets += [spread(empty_frames(folder), frames) for folder in empty]
-    name, digest = _identity(model)
+    name, digest = identity(model)
     settings = {
         "model": name,
         "model_sha256": digest,
@@ -155,6 +158,7 @@ def mine(
         "by_kind": dict(Counter(alarm.kind for alarm in kept_alarms).most_common()),
         "by_class": dict(Counter(alarm.label for alarm in kept_alarms).most_common()),
         "confidence": least,
+        "sure": sum(alarm.score >= SURE for alarm in kept_alarms),
         "left_out": {key: outcome[key] for key in LEFT_OUT},
         "right": outcome["right"],
         "kinds": KINDS,
@@ -174,7 +178,7 @@ def _above(detections: Detections, least: Mapping[str, float]) -> Detections:
     return detections.select(np.array([score >= least.get(name, 0.0) for _, score, name in detections], np.bool_))
 
 
-def _identity(model: str | Path | Detector) -> tuple[str, str]:
+def identity(model: str | Path | Detector) -> tuple[str, str]:
     """The model's name and what tells it from any other, without loading it."""
     if not isinstance(model, str | Path):
         return model.name, model.digest
@@ -260,6 +264,11 @@ def lines(record: Mapping[str, Any]) -> list[str]:
     text.append("left out: " + ", ".join(f"{count} {what}" for what, count in record["left_out"].items()))
     if found:
         text.append(f"data set: {record['out']} ({record['bytes'] / 1e6:.1f} MB); look at thumbnails.png in it")
+        if sure := record["sure"]:
+            text.append(
+                f"{sure} of them score {SURE:g} or more: some may be objects without a label; delete their pictures in "
+                "thumbnails/, and they are not trained on"
+            )
         text.append(f"next: nightherd train … --hard-negatives {record['out']}")
     else:
         text.append("nothing to train on; give a lower --confidence, or other frames")

@@ -56,7 +56,7 @@ def write_mined(
     by_image: dict[tuple[int, Any], list[int]] = defaultdict(list)
     for k, alarm in enumerate(alarms):
         by_image[alarm.number, alarm.image.id].append(k)
-    classes = tuple(dict.fromkeys(name for one in sets for name in one.classes)) or ("animal",)
+    classes = tuple(dict.fromkeys([*(name for one in sets for name in one.classes)] or [a.label for a in alarms]))
     prefixes = _prefixes(sets)
     files: list[dict[str, str]] = []
     images: list[LabelledImage] = []
