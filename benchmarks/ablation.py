@@ -47,7 +47,7 @@ T_95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9:
 PROTOCOL: dict[str, Any] = {
     "preset": "small",
     "classes": CLASSES,
-    "batch": 8,
+    "batch": 4,
     "warmup_steps": 20,
     "validate_every": 0,
     "validate_images": VAL_FRAMES,

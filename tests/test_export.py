@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 import onnxruntime  # noqa: E402
 
 from nightherd.datasets.bundled import example_flight  # noqa: E402
-from nightherd.detector.export import detector_of_onnx, export_onnx, tensors_of_onnx  # noqa: E402
+from nightherd.detector.export import detector_of_onnx, export_onnx, graph_notes, tensors_of_onnx  # noqa: E402
 from nightherd.detector.graph import InferenceGraph  # noqa: E402
 from nightherd.detector.presets import build_detector, preset  # noqa: E402
 from nightherd.detector.two_stage import TwoStageDetector  # noqa: E402
@@ -132,3 +132,24 @@ def test_the_bundled_model_finds_the_same_in_torch_and_in_onnx_runtime() -> None
     assert len(ours) == len(theirs) >= 5
     assert np.abs(np.sort(ours.scores) - np.sort(theirs.scores)).max() < 1e-3
     assert np.abs(ours.boxes[ours.scores.argsort()] - theirs.boxes[theirs.scores.argsort()]).max() < 0.1
+
+
+def test_a_sparse_detector_is_exported_as_a_dense_graph_and_said_so(tmp_path: Path) -> None:
+    settings = preset("small", {"backbone": {"pretrained": "none"}, "pyramid": {"sparse": True}})
+    sparse = build_detector(settings, CLASSES)
+    sparse.load_state_dict(lively_detector().state_dict())
+    path = tmp_path / "sparse.onnx"
+    export_onnx(sparse, settings, path, name="sparse", preset="small")
+    assert graph_notes(SETTINGS) == ()
+    assert "the model file computes the finest level everywhere" in graph_notes(settings)[0]
+    image = torch.randn(1, 1, 96, 128, generator=torch.Generator().manual_seed(1))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    boxes, scores, labels = session.run(None, {"image": image.numpy()})
+    again, kept, _ = detector_of_onnx(path)
+    assert kept.pyramid.sparse
+    assert again.sparse is not None
+    again.sparse = None
+    with torch.no_grad():
+        found = again(image)[0]
+    expected = (found["boxes"].numpy(), found["scores"].numpy(), found["labels"].numpy())
+    assert matched((boxes, scores, labels), expected)[0] < 1e-3

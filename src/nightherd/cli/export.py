@@ -58,6 +58,7 @@ def register(app: typer.Typer) -> None:
                     "bytes": result.size,
                     "classes": list(result.classes),
                     "was_there": result.was_there,
+                    "notes": list(result.notes),
                 }
             )
         else:

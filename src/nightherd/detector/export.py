@@ -48,6 +48,8 @@ def export_onnx(
 ) -> None:
     """Writes a detector as a model file that the inference side runs and `detector_of_onnx` reads back.
 
+    The graph computes every level everywhere, also where the settings say `sparse`; `graph_notes` tells.
+
     Args:
         detector: its weights are rounded to fp16 in the file, batch-norm statistics and biases are not.
         settings: what it was built from.
@@ -109,6 +111,13 @@ def export_onnx(
         node.doc_string = ""
     onnx.checker.check_model(model)
     write_bytes(path, model.SerializeToString())
+
+
+def graph_notes(settings: DetectorSettings) -> tuple[str, ...]:
+    """What the graph in a model file does otherwise than the torch detector, a sentence each."""
+    if not settings.pyramid.sparse:
+        return ()
+    return ("pyramid.sparse is for torch: the model file computes the finest level everywhere",)
 
 
 def _rename_weights(model: Any) -> None:

@@ -18,7 +18,7 @@ from nightherd.workflows.train import CONFIG, require_torch
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """The model file, its bytes, its classes, whether the very same was there already, and lines about calibration."""
+    """The model file, its bytes, its classes, whether the very same was there already, and what to note."""
 
     path: Path
     size: int
@@ -73,7 +73,7 @@ def export_run(
         ResultsError: `out` is there already and is another model.
     """
     require_torch("exporting")
-    from nightherd.detector.export import export_onnx
+    from nightherd.detector.export import export_onnx, graph_notes
     from nightherd.detector.presets import build_detector, preset
     from nightherd.training.checkpoints import load_tensors
 
@@ -125,4 +125,4 @@ def export_run(
         raise ResultsError("is there and is another model; choose another --out, or --force to overwrite it", out)
     if not was_there:
         write_bytes(out, data)
-    return ExportResult(out, len(data), classes, was_there, fitted.notes)
+    return ExportResult(out, len(data), classes, was_there, (*graph_notes(settings), *fitted.notes))
