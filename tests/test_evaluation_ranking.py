@@ -7,23 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation_scenes import CLASSES, scene
+from evaluation_scenes import CLASSES, scene, without_ties
 from nightherd.evaluation import matching
 from nightherd.evaluation.bootstrap import intervals, resample
 from nightherd.evaluation.coco import coco_metrics
 from nightherd.evaluation.ranking import Ranking
-from nightherd.evaluation.types import DEER_SURVEY_SIZES
+from nightherd.evaluation.types import DEER_SURVEY_SIZES, Truth
 from nightherd.types import Detections
-
-
-def without_ties(found: list[Detections]) -> list[Detections]:
-    """The same with no two equal scores: repeated images rank equal scores of one image in an order of their own."""
-    generator = np.random.default_rng(0)
-    changed = []
-    for one in found:
-        scores = np.sort(generator.permutation(10**6)[: len(one)].astype(np.float32) / np.float32(10**6))[::-1].copy()
-        changed.append(Detections(one.boxes, scores, one.labels, one.classes))
-    return changed
 
 
 def flat(metrics: dict[str, object]) -> dict[str, float]:
@@ -127,3 +117,17 @@ def test_no_image_and_no_detection_are_no_error() -> None:
     truth, _ = scene(11)
     none = [Detections(classes=CLASSES) for _ in truth]
     assert Ranking(truth, none, CLASSES).figures(np.ones(len(truth)))["ap"] == 0
+
+
+def test_a_rare_class_that_a_sample_misses_does_not_move_the_mean() -> None:
+    """COCO's mean is over the classes that occur, so a sample without the one rare class that is never found would be
+    much better than the whole; with `steady` such a class keeps the value that it has on all images."""
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    truth = [Truth(box, np.array([0])), Truth(box, np.array([0])), Truth(box, np.array([1]))]
+    right = Detections(box, np.array([0.9], np.float32), np.array([0]), CLASSES[:2])
+    ranking = Ranking(truth, [right, right, Detections(classes=CLASSES[:2])], CLASSES[:2])
+    without = np.array([2.0, 1, 0])
+    assert ranking.figures(np.ones(3))["ap50"] == pytest.approx(0.5)
+    assert ranking.figures(without)["ap50"] == pytest.approx(1)
+    steady = ranking.figures(without, steady=True)
+    assert steady["ap50"] == pytest.approx(0.5) and np.isnan(steady["per_class.person.ap50"])

@@ -90,6 +90,7 @@ class _Rows:
 
     score: list[float] = field(default_factory=list)
     image: list[int] = field(default_factory=list)
+    place: list[int] = field(default_factory=list)
     label: list[int] = field(default_factory=list)
     kind: list[str] = field(default_factory=list)
     target: list[int] = field(default_factory=list)
@@ -132,7 +133,7 @@ def error_types(
     score, where = np.array(rows.score, np.float32), np.array(rows.image, np.int64)
     label, target = np.array(rows.label, np.int64), np.array(rows.target, np.int64)
     kind = np.array(rows.kind, object)
-    order = np.argsort(-score, kind="stable")
+    order = np.lexsort((np.array(rows.place, np.int64), where, -score))  # COCO's order of equal scores
     right = kind == _RIGHT
 
     def after(mended: str, truth_left: Weights = boxes) -> tuple[Ranked, ...]:
@@ -223,6 +224,7 @@ def _kind(
 def _add(rows: _Rows, one: Detections, image: int, detection: int, label: int, kind: str, target: int = -1) -> None:
     rows.score.append(float(one.scores[detection]))
     rows.image.append(image)
+    rows.place.append(detection)
     rows.label.append(label)
     rows.kind.append(kind)
     rows.target.append(target)

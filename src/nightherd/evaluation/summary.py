@@ -168,7 +168,7 @@ def _slices(
             if measured.kind == "counts" and not name.startswith("count_"):
                 value, reason = math.nan, COUNTS_HAVE_NO_PLACE
             else:
-                reason = why_undefined(name, one.n_images)
+                reason = why_undefined(name, one.n_images, "in these images")
             record[name] = None if math.isnan(value) else value
             if math.isnan(value):
                 reasons[f"slices.{one.part.column}.{one.part.value}.{name}"] = reason
