@@ -34,6 +34,7 @@ FILE_FILES = (
     "methods/passages.py",
     "methods/index.py",
     "methods/cache.py",
+    "methods/bundled.py",
     "methods/record.py",
 )
 FILE_CALLS = {

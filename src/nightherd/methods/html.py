@@ -10,8 +10,8 @@ from nightherd.methods.types import PassageKind
 
 _SILENT = words_of("script style noscript template svg nav head iframe object button form")
 _BLOCKS = words_of(
-    "p div section article main aside header footer ul ol table tr li dt dd pre blockquote figure figcaption caption br "
-    "hr h1 h2 h3 h4 h5 h6 body html tbody thead"
+    "p div section article main aside header footer ul ol table tr li dt dd pre blockquote figure figcaption caption "
+    "br hr h1 h2 h3 h4 h5 h6 body html tbody thead"
 )
 _KINDS: dict[str, PassageKind] = {"li": "list", "figcaption": "caption", "caption": "caption", "tr": "table"}
 
