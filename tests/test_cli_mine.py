@@ -59,7 +59,7 @@ def test_the_whole_loop_runs_from_the_command_line(
     prove = ["mine", model, "--against", model, "--data", "toy", "--map", "deer=animal,person=animal", "--out", "same"]
     assert run([*prove, "--replicates", "20"]) == 0
     printed = capsys.readouterr()
-    assert "it does not pay here" in printed.out and "at equal recall" in printed.out
+    assert "It does not pay here" in printed.out and "at equal recall" in printed.out
     assert "not known" in printed.err
     assert run([*prove, "--replicates", "20", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["was_finished"] is True

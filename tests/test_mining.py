@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nightherd.evaluation.false_alarms import AlarmTable, alarm_tables
 from nightherd.evaluation.types import Truth
+from nightherd.training.augmentation import AugmentationSettings, training_sample
 from nightherd.training.mining import (
     KINDS,
     cutout,
@@ -240,10 +241,10 @@ def test_fewer_false_alarms_at_equal_recall_pay_and_equal_ones_do_not() -> None:
     pays = compare([loud, loud], [quiet, quiet], 0.9, replicates=50)
     assert (pays.before.mean, pays.after.mean, pays.change.sd) == (1.0, 0.0, 0.0)
     assert pays.interval is not None and pays.interval[1] < 0
-    assert verdict(pays).startswith("it pays here, at a recall of 0.900: -1.00")
+    assert verdict(pays).startswith("It pays here, at a recall of 0.900: -1.00")
     same = compare([loud], [loud, loud], 0.9, replicates=50)
     assert same.interval == (0.0, 0.0)
-    assert verdict(same).startswith("it does not pay here") and "no improvement" in verdict(same)
+    assert verdict(same).startswith("It does not pay here") and "no improvement" in verdict(same)
     worse = compare([quiet], [loud], 0.9, replicates=50)
     assert "it costs" in verdict(worse) and "a single seed" in verdict(worse)
     assert Comparison.from_dict(pays.to_dict()) == pays
@@ -258,3 +259,21 @@ def test_areas_give_false_alarms_a_square_kilometre() -> None:
     assert result.per_km2 is not None
     assert result.per_km2["before"]["mean"] == pytest.approx(3 / 0.04)
     assert result.per_km2["after"]["mean"] == 0 and result.per_km2["frames"] == 3
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(20.0, 20.0), (150.0, 20.0), (80.0, 110.0)]))
+def test_crops_are_laid_around_hard_negatives_and_keep_the_truth(seed: int, middle: tuple[float, float]) -> None:
+    pixels = np.random.default_rng(0).normal(100, 5, (128, 160)).astype(np.float32)
+    x, y = middle
+    box = np.array([[x - 6, y - 6, x + 6, y + 6]], np.float32)
+    labels = np.zeros(1, np.int64)
+    chosen = AugmentationSettings(crop=64, on_object=0.0, scale=(1.0, 1.0))
+
+    def sample(focus: np.ndarray | None, truth: np.ndarray = box):
+        return training_sample(pixels, truth, labels, NO_BOXES, chosen, np.random.default_rng(seed), focus=focus)
+
+    around = sample(box)
+    assert len(around.boxes) + len(around.ignore) == 1
+    plain, empty = sample(None), sample(NO_BOXES)
+    assert np.array_equal(plain.pixels, empty.pixels) and np.array_equal(plain.boxes, empty.boxes)

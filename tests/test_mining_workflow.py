@@ -229,7 +229,7 @@ def test_the_proof_says_that_it_pays_and_what_for(tmp_path: Path, toy: Path) -> 
     proof = prove(before, after, toy, out=tmp_path / "proof", replicates=40)
     assert proof["all"]["before"]["mean"] == 2.0 and proof["all"]["after"]["mean"] == 0.0
     assert list(proof["all"]["before"]["values"]) == [2.0, 2.0]
-    assert proof["n_images"] == 4 and proof["verdict"].startswith("it pays here")
+    assert proof["n_images"] == 4 and proof["verdict"].startswith("It pays here")
     assert proof["all"]["per_km2"] is None and any("no pose" in note for note in proof["notes"])
     text = "\n".join(proof_lines(proof))
     assert "deer" in text and "2.00 ± 0.00" in text

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     @app.command(no_args_is_help=True)
     def mine(
         models: list[str] = typer.Argument(
-            ..., metavar="RUN|MODEL…", help="A training run, a model file, or a bundled name; several with --against."
+            ..., metavar="RUN|MODEL", help="A training run, a model file, or a bundled name; several with --against."
         ),
         data: list[str] = typer.Option([], "--data", help="A labelled data set; repeatable. Its train split is mined."),
         empty: list[Path] = typer.Option(

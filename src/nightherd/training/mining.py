@@ -245,7 +245,8 @@ def first_sightings(
             continue
         stands_for[i] = i
         rivals = members[flight[i]]
-        rivals = rivals[(stands_for[rivals] < 0) & (frame[rivals] != frame[i])]
+        is_near = np.abs(frame[rivals] - frame[i]) <= reach
+        rivals = rivals[(stands_for[rivals] < 0) & (frame[rivals] != frame[i]) & (is_near | is_placed[i])]
         alike = descriptors[rivals] @ descriptors[i]
         is_double = (alike >= DUPLICATE_LOOKS) & (np.abs(frame[rivals] - frame[i]) <= reach)
         if is_placed[i]:

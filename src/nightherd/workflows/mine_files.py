@@ -60,12 +60,17 @@ def write_mined(
     prefixes = _prefixes(sets)
     files: list[dict[str, str]] = []
     images: list[LabelledImage] = []
+    taken: set[str] = set()
     extra: list[list[dict[str, Any]]] = []
     for number, one in enumerate(sets):
         index = np.array([classes.index(name) for name in one.classes] or [-1], np.int64)
         holding = [image for image in one.images if (number, image.id) in by_image]
         for image in track(holding, "copying frames", len(holding)):
             name = f"{prefixes[number]}/{relative_path(image.file_name, 'the file name of an image', image.path)}"
+            if name.lower() in taken:  # file names are told apart by their case on some systems only
+                place, _, last = name.rpartition("/")
+                name = f"{place}/{len(images) + 1}-{last}"
+            taken.add(name.lower())
             target = folder / "images" / name
             _copy(image.path, target)
             files.append({"file_name": name, "from": f"{one.name}/{image.file_name}", "sha256": file_digest(target)})

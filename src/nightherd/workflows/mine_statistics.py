@@ -140,13 +140,13 @@ def verdict(result: Comparison) -> str:
     """One sentence: whether it paid."""
     seeds = f"{result.seeds} seeds" if result.seeds > 1 else "a single seed, which says little,"
     if result.interval is None:
-        return "no interval, so no verdict; give --replicates."
+        return "No interval, so no verdict; give --replicates."
     low, high = result.interval
     range_ = f"95 % interval of the change {low:+.2f} to {high:+.2f} a frame over {seeds}"
     relative = f" ({result.change.mean / result.before.mean:+.0%})" if result.before.mean else ""
     end = f"at a recall of {result.recall:.3f}: {result.change.mean:+.2f} false alarms a frame{relative}; {range_}."
     if high < 0:
-        return f"it pays here, {end}"
+        return f"It pays here, {end}"
     if low > 0:
-        return f"it does not pay here, it costs, {end}"
-    return f"it does not pay here, {end} The interval includes no improvement."
+        return f"It does not pay here, it costs, {end}"
+    return f"It does not pay here, {end} The interval includes no improvement."
