@@ -186,10 +186,10 @@ def test_where_they_lie_on_the_ground_decides_before_looks() -> None:
     assert first_sightings(views, scores, frame, flight, ground, sigma).tolist() == [0, 1, 0]
 
 
-def test_frames_are_ordered_by_the_last_number_in_their_names() -> None:
-    place, series = neighbourhood(["a/1_60_10.jpg", "a/1_60_9.jpg", "a/2_60_1.jpg", "b/x.jpg"])
-    assert place.tolist() == [1, 0, 0, 0]
-    assert series.tolist() == [0, 0, 1, 2]
+def test_frames_of_a_folder_are_ordered_with_numbers_as_numbers() -> None:
+    place, series = neighbourhood(["a/DJI_20240312_10_T.jpg", "a/DJI_20240312_9_T.jpg", "a/DJI_20240311_99_T.jpg", "x"])
+    assert place.tolist() == [2, 1, 0, 0]
+    assert series.tolist() == [0, 0, 0, 1]
 
 
 @given(st.lists(st.text("ab01٣/._", min_size=1, max_size=12), min_size=1, max_size=6, unique=True))

@@ -7,6 +7,7 @@ no background but a badly placed box, so it is left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -267,7 +268,7 @@ def kind_of(relation: str, other: str | None, by_looks: str) -> str:
 
 
 def neighbourhood(names: Sequence[str]) -> tuple[IntArray, IntArray]:
-    """Which frames belong together, and their order, by their names: `{all but the last number}{number}`.
+    """Which frames belong together, and their order: those of one folder, by their names with numbers as numbers.
 
     Args:
         names: of the frames, `/` between parts; a flight may stand in front.
@@ -275,22 +276,18 @@ def neighbourhood(names: Sequence[str]) -> tuple[IntArray, IntArray]:
     Returns:
         int64 (N,), place in its series, and int64 (N,), a number for each series.
     """
-    stems = [_series(name) for name in names]
-    known = {series: number for number, series in enumerate(dict.fromkeys(series for series, _ in stems))}
-    series = np.array([known[text] for text, _ in stems], np.int64)
+    folders = [name.rpartition("/")[0] for name in names]
+    known = {folder: number for number, folder in enumerate(dict.fromkeys(folders))}
+    series = np.array([known[folder] for folder in folders], np.int64)
     place = np.zeros(len(names), np.int64)
     for number in range(len(known)):
         members = np.flatnonzero(series == number)
-        ranked = sorted(members.tolist(), key=lambda k: (stems[k][1], names[k]))
+        ranked = sorted(members.tolist(), key=lambda k: _natural(names[k]))
         place[ranked] = np.arange(len(ranked))
     return place, series
 
 
-def _series(name: str) -> tuple[str, int]:
-    """A name without its last run of digits, and that number."""
-    stem = name.rpartition(".")[0] or name
-    end = next((i for i in range(len(stem), 0, -1) if stem[i - 1] in "0123456789"), 0)
-    start = end
-    while start and stem[start - 1] in "0123456789":
-        start -= 1
-    return stem[:start] + "*" + stem[end:], int(stem[start:end][-18:] or 0)
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts frame 9 before frame 10."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [(int(part), part) if k % 2 else (-1, part) for k, part in enumerate(parts)]
