@@ -30,6 +30,7 @@ _KEEPS_HYPHEN = words_of(
     "self non cross multi semi well high low real state pre post co two three four five one long short large small "
     "open deep fine k end data time class ground hard early top bottom"
 )
+_LEFT = {ord(character): "" if character == "\u00ad" else "-" for character in _SOFT_HYPHENS}
 _URL_END = re.compile(r"(?:https?://|www\.|doi\.org/)\S*$")
 
 
@@ -46,29 +47,32 @@ def join_lines(lines: Sequence[str], words: frozenset[str] = frozenset()) -> str
         words: lower-case words that occur whole elsewhere in the source; they decide whether a hyphen at the end of
             a line belongs to the word.
     """
-    joined = ""
+    parts: list[str] = []
     for raw in lines:
         line = " ".join(clean_characters(raw).split())
         if not line:
             continue
-        if not joined:
-            joined = line
+        if not parts:
+            parts.append(line)
             continue
-        broken = _BROKEN.search(joined)
+        end = parts[-1].rsplit(" ", 1)[-1]  # a word never spans more than two lines
+        url = _URL_END.search(end)
+        broken = _BROKEN.search(end)
         if broken and line[0].isalnum():
-            joined = joined[: broken.start(2)] + _link(broken, line, joined, words) + line
-        elif (url := _URL_END.search(joined)) and _continues_url(url.group(), line):
-            joined += line
+            parts[-1] = parts[-1][:-1]
+            parts.append(_link(broken.group(1), line, url is not None, words) + line)
+        elif url and _continues_url(url.group(), line):
+            parts.append(line)
         else:
-            joined += " " + line
-    return joined.translate({ord(c): "" if c == "\u00ad" else "-" for c in _SOFT_HYPHENS})
+            parts.append(" " + line)
+    return "".join(parts).translate(_LEFT)
 
 
-def _link(broken: re.Match[str], line: str, joined: str, words: frozenset[str]) -> str:
+def _link(before: str, line: str, is_url: bool, words: frozenset[str]) -> str:
     """What stands between the two halves of a word that a line's end parted: a hyphen or nothing."""
-    if _URL_END.search(joined) or not line[0].islower():
+    if is_url or not line[0].islower():
         return "-"
-    head = broken.group(1).lower()
+    head = before.lower()
     found = re.match(r"\w+", line)
     tail = found.group().lower() if found else ""
     if f"{head}-{tail}" in words:

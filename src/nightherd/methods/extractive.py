@@ -95,10 +95,12 @@ def choose(found: Sequence[Candidate], topic: Topic | None) -> list[Candidate]:
     said: list[set[str]] = []
     words = 0
     for candidate in ranked:
-        if len(chosen) == MOST_SENTENCES or candidate.score <= 0:
+        if len(chosen) == MOST_SENTENCES or candidate.score <= 0 or candidate.score < 0.65 * ranked[0].score:
             break
-        if chosen and (candidate.score < 0.7 * ranked[0].score or (topic and not candidate.strong)):
-            break
+        if topic and not candidate.strong:
+            continue
+        if chosen and candidate.is_others:
+            continue
         stems = set(terms(candidate.text))
         if any(len(stems & other) > 0.6 * min(len(stems), len(other)) for other in said):
             continue

@@ -50,8 +50,8 @@ def write_prompt(question: str, passages: Sequence[Passage]) -> tuple[str, str]:
     )
     user = (
         f"{mark}\n{context}\nEND-{mark}\n\n"
-        f"Use the text above to answer the query in less than {MOST_WORDS} words. If you don't know the answer, just say "
-        "that you don't know, don't try to make up an answer.\n\n"
+        f"Use the text above to answer the query in less than {MOST_WORDS} words. If you don't know the answer, just "
+        "say that you don't know, don't try to make up an answer.\n\n"
         f"Query: {_one_line(question)}\n\n"
         "Provide your answer as follows:\n\nAnswer:::\n(your answer)\nAnswer:::"
     )
