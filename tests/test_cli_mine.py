@@ -77,6 +77,8 @@ def test_the_whole_loop_runs_from_the_command_line(
         (["toy.onnx", "--data", "toy", "--iou", "0.6", "0.5"], "low <= high"),
         (["toy.onnx", "--empty", "empty"], "no images here"),
         (["toy.onnx", "--against", "toy.onnx"], "give one --data"),
+        (["toy.onnx", "--against", "toy.onnx", "--data", "toy", "--limit", "5"], "--limit means nothing with"),
+        (["toy.onnx", "--data", "toy", "--recall", "0.5"], "--recall means nothing without"),
         (["toy.onnx", "--against", "gone.onnx", "--data", "toy"], "no bundled model and no file"),
         (["toy.onnx", "--against", "toy.onnx", "--data", "toy", "--split", "day"], "no split 'day'"),
     ],

@@ -60,6 +60,12 @@ def register(app: typer.Typer) -> None:
         from nightherd.datasets.mapping import parse_mapping
         from nightherd.errors import ConfigError
 
+        idle = {
+            "--confidence": confidence is not None, "--limit": limit is not None, "--frames": frames is not None,
+            "--near-misses": near_misses,
+        } if against else {"--split": split is not None, "--recall": recall is not None}  # fmt: skip
+        if given := [name for name, is_given in idle.items() if is_given]:
+            raise ConfigError(f"{given[0]} means nothing {'with' if against else 'without'} --against; leave it out")
         if against:
             from nightherd.workflows import mine_proof
 

@@ -269,7 +269,8 @@ def lines(record: Mapping[str, Any]) -> list[str]:
                 f"{sure} of them score {SURE:g} or more: some may be objects without a label; delete their pictures in "
                 "thumbnails/, and they are not trained on"
             )
-        text.append(f"next: nightherd train … --hard-negatives {record['out']}")
+        text.append(f"next: nightherd train … --hard-negatives {record['out']}, and the same without it as a control;")
+        text.append("      nightherd mine CONTROL --against RUN --data … says whether it paid")
     else:
         text.append("nothing to train on; give a lower --confidence, or other frames")
     return text
