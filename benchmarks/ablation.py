@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder of the runs")
     parser.add_argument("--arms", nargs="+", default=list(ARMS), metavar="ARM", help=", ".join(ARMS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--images", type=int, default=800, help="training images a run")
+    parser.add_argument("--images", type=int, default=1200, help="training images a run")
     parser.add_argument("--from", type=Path, dest="start", help="a run, .safetensors or model file to start from")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves its own choice")
     parser.add_argument("--json", action="store_true", dest="as_json")

@@ -8,6 +8,7 @@ Time of each preset next to torchvision's Faster R-CNN, in one run of interleave
 The finest level computed only where coarser ones say that there may be something, on labelled frames:
 
     uv run --extra train python benchmarks/detectors.py --sparse nightherd-small --data hit-uav --map Person=person …
+    uv run --extra train python benchmarks/detectors.py --sparse lyu2024-resnet18
 
 What the finest level of a model's pyramid has of the whole, in arithmetic and in time:
 
@@ -34,11 +35,12 @@ import torch
 
 from detectors_finest import finest_lines, node_times, share_of_time
 from detectors_results import RESULTS, add_rows, read_rows, write_results
-from detectors_sparse import detector_of, measure_sparse, sparse_table
+from detectors_sparse import detector_of, measure_shares, measure_sparse, shares_table, sparse_table
 from detectors_speed import contenders, measure_inference, measure_training, speed_rows, speed_table
 from detectors_training import BUDGETS, evaluated_row, train_rows
 from nightherd.datasets import open_dataset
 from nightherd.detector.cost import finest_share
+from nightherd.detector.presets import PRESETS
 from nightherd.errors import NightherdError
 from nightherd.models import resolve_model
 from nightherd.training.validation import spread_over
@@ -113,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--images", type=int, default=0, help="validation frames of --sparse, training images of --train")
     sparse = parser.add_argument_group("sparse")
     sparse.add_argument("--thresholds", type=float, nargs="+", default=[0.01, 0.05, 0.2, 0.5])
+    sparse.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.1, 0.3, 1.0], help="of a preset's blocks")
     sparse.add_argument("--block", type=int, default=16)
     sparse.add_argument("--margin", type=int, default=1)
     train = parser.add_argument_group("training")
@@ -148,6 +151,11 @@ def _speed(options: argparse.Namespace) -> None:
 
 
 def _sparse(options: argparse.Namespace) -> None:
+    if options.sparse in PRESETS:
+        shares = measure_shares(PRESETS[options.sparse], options.shares, options.block, max(1, options.rounds))
+        told = f"{machine()}. {options.sparse}, random weights, 512 × 640, {options.rounds} interleaved rounds.\n\n"
+        print(json.dumps(shares, indent=2) if options.as_json else told + shares_table(shares))
+        return
     detector, settings = detector_of(options.sparse)
     mapping = _mapping(options)
     classes = tuple(dict.fromkeys(detector.classes))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from nightherd.workflows.export import run_config
 
 SIZES = size_bins((16**2, 32**2), ("under_16", "16_to_32", "over_32"))
 """Boxes of an area under 16², of 16² to 32², and over, in pixels."""
+
+FRAME = (512, 640)
 
 
 def detector_of(model: str) -> tuple[TwoStageDetector, DetectorSettings]:
@@ -107,6 +110,53 @@ def _note_share(shares: list[float]) -> Any:
         shares.append(float(levels.computed.float().mean()))
 
     return note
+
+
+@torch.no_grad()
+def measure_shares(
+    settings: DetectorSettings, shares: Sequence[float], block: int, rounds: int
+) -> list[dict[str, Any]]:
+    """Milliseconds of pyramid and first stage with random weights where a share of the blocks is computed.
+
+    Dense first; rounds are interleaved, after one that does not count. Which blocks is drawn at random.
+
+    Args:
+        settings: of a preset.
+        shares: of the blocks, 0 to 1.
+        block: side of a block in places of the finest map.
+    """
+    torch.manual_seed(0)
+    plain = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"pretrained": "none"})})
+    detector = build_detector(plain, ("any",)).eval().to(memory_format=torch.channels_last)
+    maps = detector.backbone(torch.randn(1, 1, *FRAME).to(memory_format=torch.channels_last))
+    height, width = maps[0].shape[-2:]
+    drawn = torch.rand(1, -(-height // block), -(-width // block))
+    modes: list[tuple[float | None, Any]] = [(None, lambda: detector.proposals.head(detector.pyramid(maps)))]
+    for share in shares:
+        part = SparseFinest(block=block)
+        part.blocks = partial(_fixed, drawn < share)  # type: ignore[method-assign]
+        modes.append((share, partial(part, detector.pyramid, detector.proposals.head, maps)))
+    times: list[list[float]] = [[] for _ in modes]
+    for number in range(rounds + 1):
+        for place, (_, run) in enumerate(modes):
+            start = time.perf_counter()
+            run()
+            if number:
+                times[place].append((time.perf_counter() - start) * 1000)
+    return [{"share": share, "ms": statistics.median(each)} for (share, _), each in zip(modes, times, strict=True)]
+
+
+def _fixed(chosen: torch.Tensor, _: Sequence[torch.Tensor]) -> torch.Tensor:
+    return chosen
+
+
+def shares_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of `measure_shares` as Markdown."""
+    lines = ["| finest level | ms of pyramid and first stage | time |", "| --- | --- | --- |"]
+    for row in rows:
+        title = "dense" if row["share"] is None else f"{row['share']:.0%} of the blocks"
+        lines.append(f"| {title} | {row['ms']:.0f} | {row['ms'] / rows[0]['ms']:.2f} × |")
+    return "\n".join(lines)
 
 
 def sparse_table(rows: Sequence[Mapping[str, Any]]) -> str:

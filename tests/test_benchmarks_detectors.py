@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import detectors_speed  # noqa: E402
 import detectors_training  # noqa: E402
 import onnx_toys  # noqa: E402
 from dataset_toys import many  # noqa: E402
-from detectors_sparse import measure_sparse, sparse_table  # noqa: E402
+from detectors_sparse import measure_shares, measure_sparse, shares_table, sparse_table  # noqa: E402
+from nightherd.datasets.converting import convert  # noqa: E402
 from nightherd.detector.cost import finest_share, gigamacs, gigamacs_by_level  # noqa: E402
 from nightherd.detector.presets import build_detector, preset  # noqa: E402
 from nightherd.errors import ConfigError, ResultsError  # noqa: E402
@@ -216,3 +218,41 @@ def test_dense_and_sparse_look_at_the_same_frames(tmp_path: Path) -> None:
     text = sparse_table(rows).splitlines()
     assert text[2].startswith("| dense | 100% |")
     assert text[4].startswith("| sparse, threshold 0.999 | 0% |")
+
+
+def test_a_preset_and_torchvisions_are_trained_evaluated_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = many(tmp_path / "frames", 8, seed=5)
+    half = [replace(image, split="train" if place < 5 else "val") for place, image in enumerate(data.images)]
+    convert(data.subset(half), tmp_path / "set", "coco")
+    monkeypatch.setattr(detectors_training, "FRAME", (48, 64))
+    monkeypatch.setitem(detectors_training.OUR_LOOP, "augmentation", {"crop": 64})
+    said: list[str] = []
+    names = ["small", "torchvision-resnet18"]
+    arguments = (names, "cpu", str(tmp_path / "set"), tmp_path / "runs", [0], 4, said.append)
+    rows = detectors_training.train_rows(*arguments)
+    assert [(row["name"], row["images"], row["start"]) for row in rows] == [
+        ("small", 4, "ImageNet"),
+        ("torchvision-resnet18", 4, "random"),
+    ]
+    for row in rows:
+        assert row["provenance"].endswith("not converged")
+        assert row["metrics"][0]["n_images"] == 3
+        assert set(row["metrics"][0]["ap50_by_class"]) == {"deer", "boar"}
+        assert row["parameters"] > 1e6 and row["gmac"] > 0
+    n_said = len(said)
+    assert detectors_training.train_rows(*arguments) == rows
+    assert len(said) == n_said
+    again = detectors_training.evaluated_row(
+        "kept", str(tmp_path / "runs" / "small-4-0"), str(tmp_path / "set"), {}, said.append
+    )
+    assert again["metrics"] == rows[0]["metrics"]
+    assert again["images"] == 4
+
+
+def test_time_is_told_by_the_share_of_blocks() -> None:
+    rows = measure_shares(preset("small", {"pyramid": {"channels": 8}}), [0.0, 1.0], 16, 1)
+    assert [row["share"] for row in rows] == [None, 0.0, 1.0]
+    assert all(row["ms"] > 0 for row in rows)
+    assert shares_table(rows).splitlines()[2].startswith("| dense |")

@@ -106,9 +106,9 @@ class SparseFinest(nn.Module):
         valid = _gather(torch.ones_like(own[:, :1]), place, self.block, HALO)
         up = functional.interpolate(_gather(merged, place, self.block // 2, HALO // 2), scale_factor=2.0)
         sums = (pyramid.lateral[0](_gather(own, place, self.block, HALO)) + up) * valid
-        smooth = (pyramid.smooth[0](sums) * valid)[:, :, 1:-1, 1:-1].float()
+        smooth = (_without_padding(pyramid.smooth[0], sums) * valid[:, :, 1:-1, 1:-1]).float()
         with torch.autocast(own.device.type, enabled=False):
-            hidden = head.conv(smooth)[:, :, 1:-1, 1:-1]
+            hidden = _without_padding(head.conv, smooth)
             parts = (smooth[:, :, 1:-1, 1:-1], head.cls_logits(hidden), head.bbox_pred(hidden))
         for k, (i, y, x) in enumerate(zip(image.tolist(), row.tolist(), column.tolist(), strict=True)):
             rows, columns = slice(y * self.block, (y + 1) * self.block), slice(x * self.block, (x + 1) * self.block)
@@ -116,6 +116,17 @@ class SparseFinest(nn.Module):
                 target = whole[i, :, rows, columns]
                 target.copy_(part[k, :, : target.shape[1], : target.shape[2]])
         return finest, score, delta
+
+
+def _without_padding(layers: nn.Module, maps: Tensor) -> Tensor:
+    """Layers that follow one another, on maps (N, C, H, W) with a halo of their own in place of padding."""
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d):
+            weights = (layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
+            maps = functional.conv2d(maps, *weights)
+        elif not list(layer.children()):
+            maps = layer(maps)
+    return maps
 
 
 def _gather(level: Tensor, place: tuple[Tensor, Tensor, Tensor], block: int, halo: int) -> Tensor:
