@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy import ndimage
+from PIL import Image
 
 from nightherd.explanation.types import Network, Target
 from nightherd.inference.tiles import iou
@@ -86,14 +86,9 @@ def random_masks(height: int, width: int, count: int, seed: int, grid: int, show
     generator = np.random.default_rng(seed)
     cell = max(1.0, min(height, width) / grid)
     rows, columns = int(np.ceil(height / cell)) + 1, int(np.ceil(width / cell)) + 1
+    size = (int(np.ceil(columns * cell)), int(np.ceil(rows * cell)))
     for _ in range(count):
-        coarse = (generator.random((rows + 1, columns + 1)) < shown).astype(np.float32)
-        down, across = generator.random(2)
-        yield ndimage.affine_transform(
-            coarse,
-            np.array([1 / cell, 1 / cell]),
-            offset=np.array([down, across]),
-            output_shape=(height, width),
-            order=1,
-            mode="nearest",
-        )
+        coarse = (generator.random((rows, columns)) < shown).astype(np.float32)
+        top, left = (int(generator.integers(0, extra + 1)) for extra in (size[1] - height, size[0] - width))
+        large = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR))
+        yield large[top : top + height, left : left + width]

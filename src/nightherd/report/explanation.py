@@ -40,6 +40,9 @@ INK, PAPER, SOFT = "#e8ecef", "#101418", "#9aa5ad"
 OPAQUE = 0.8
 """Opacity of the hottest pixel."""
 
+FAINT = 0.05
+"""Heat under this share of the hottest is not drawn."""
+
 MAX_SHOWN = 60
 """Objects of a kind inside the page; all have a picture in the folder."""
 
@@ -149,8 +152,9 @@ def object_panels(
 
 
 def captioned(panels: Image.Image, title: str, caption: str, frame: str) -> Image.Image:
-    """Panels with a title above, and what happened and the frame's name below, cut where they do not fit."""
-    whole = Image.new("RGB", (panels.width + 2 * GAP, HEAD + panels.height + FOOT), PAPER)
+    """Panels with a title above, and below what happened and the frame, if given; cut where they do not fit."""
+    foot = FOOT if caption or frame else 2 * GAP
+    whole = Image.new("RGB", (panels.width + 2 * GAP, HEAD + panels.height + foot), PAPER)
     whole.paste(panels, (GAP, HEAD))
     bottom = HEAD + panels.height
     for text, size, colour, middle in (
@@ -172,14 +176,15 @@ def contact_sheet(groups: Sequence[tuple[str, Sequence[Image.Image]]], columns: 
     """Pictures in rows under headings, e.g. the most confident mistakes.
 
     Args:
-        groups: heading and pictures of each; a group without pictures says so.
+        groups: heading (empty for none) and pictures of each; a group without pictures says so.
         columns: most pictures in a row.
     """
     heading, pad = 34, 10
     width = max([one.width for _, pictures in groups for one in pictures] or [2 * PANEL])
     rows: list[tuple[str, list[Image.Image]]] = []
     for title, pictures in groups:
-        rows.append((title if pictures else f"{title}: none", []))
+        if title:
+            rows.append((title if pictures else f"{title}: none", []))
         rows += [("", list(pictures[start : start + columns])) for start in range(0, len(pictures), columns)]
     columns = max([len(row) for _, row in rows] or [1]) or 1
     heights = [heading if title else max(one.height for one in row) + pad for title, row in rows]
@@ -266,7 +271,7 @@ def _with_heat(base: npt.NDArray[np.float32], heat: FloatArray, window: tuple[in
     top = float(heat.max())
     strength = np.clip(_resized(_cut(heat, window)) / top, 0, 1) if top > 0 else np.zeros(base.shape[:2], np.float32)
     colour = _colours()(strength)[..., :3] * 255
-    alpha = (OPAQUE * np.sqrt(strength))[..., None]
+    alpha = (OPAQUE * np.sqrt(np.clip((strength - FAINT) / (1 - FAINT), 0, 1)))[..., None]
     mixed: FloatArray = (base * (1 - alpha) + colour * alpha).astype(np.float32)
     return mixed
 

@@ -42,7 +42,7 @@ from nightherd.workflows.explain_inputs import (
     open_labels,
     truth_of,
 )
-from nightherd.workflows.explain_model import ExplainedModel, Scene, choose_methods, explain_by_tile, open_model
+from nightherd.workflows.explain_model import ExplainedModel, Scene, explain_by_tile, open_model
 from nightherd.workflows.explain_objects import Box, FrameObject, choose, objects_of, with_place
 from nightherd.workflows.explain_report import explanation_index, write_report
 from nightherd.workflows.images import RESULTS_FOLDER
@@ -125,10 +125,9 @@ def explain(
         raise ConfigError("--limit, --masks and --frames are at least 1")
     if mapping and data is None:
         raise ConfigError("--map joins class names with those of labels; give them with --data")
-    names, word = choose_methods(methods)
+    opened, names, word = open_model(model, methods, threshold, threads)
     if word:
         note(word)
-    opened = open_model(model, names, threshold, threads)
     labels = open_labels(data, split, bool(images), missing)
     classes = None if labels is None else common_classes(opened.predictor.classes, labels, mapping or {})
     folder = Path(out) if out is not None else _default_out(opened.predictor.name, images, labels)

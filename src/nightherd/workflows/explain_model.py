@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from nightherd.errors import MissingExtraError, ModelError
-from nightherd.explanation.methods import DEFAULT_METHOD, METHODS, WITHOUT_TORCH, method_named
+from nightherd.explanation.methods import DEFAULT_METHOD, WITHOUT_TORCH, method_named
 from nightherd.explanation.types import Explainer, Subject, Target
 from nightherd.frames.normalise import normalise
 from nightherd.inference.calibration import calibrated
@@ -54,43 +54,33 @@ def has_torch() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("torch", "torchvision", "timm", "onnx"))
 
 
-def choose_methods(asked: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """The methods to use, and a sentence where the default is not what it would be with torch.
+def open_model(
+    model: str | Path, methods: Sequence[str] = (), threshold: float | None = None, threads: int | None = None
+) -> tuple[ExplainedModel, tuple[str, ...], str]:
+    """Opens a model file for the predictor, and in torch where that can be had.
+
+    Args:
+        model: a bundled model's name or a model file.
+        methods: names of saliency methods; empty takes the default, or without torch what stands in for it.
+        threshold: score from which a detection counts; None takes the model's own.
+        threads: cores to use; None takes all.
+
+    Returns:
+        The model, the names of the methods, and a sentence where the default is not what it would be with torch.
 
     Raises:
         ConfigError: a name that is no method's.
         MissingExtraError: a method that was asked for takes gradients and there is no torch.
+        ModelError: the model is unknown or refused, or cannot be read in torch and a method asks for that.
     """
-    names = tuple(dict.fromkeys(asked))
-    gradients = [name for name in names if method_named(name).needs_gradients]
+    asked = tuple(dict.fromkeys(methods))
+    gradients = [name for name in asked if method_named(name).needs_gradients]
     if gradients and not has_torch():
         raise MissingExtraError("train", f"the saliency method '{gradients[0]}'")
-    if names:
-        return names, ""
-    if has_torch():
-        return (DEFAULT_METHOD,), ""
-    return (WITHOUT_TORCH,), (
-        f"using {WITHOUT_TORCH}, which is slow: {DEFAULT_METHOD} is faster and needs pip install 'nightherd[train]'"
-    )
-
-
-def open_model(
-    model: str | Path, methods: Sequence[str], threshold: float | None = None, threads: int | None = None
-) -> ExplainedModel:
-    """Opens a model file for the predictor, and in torch where the packages are there.
-
-    Args:
-        model: a bundled model's name or a model file.
-        methods: names of saliency methods; where none takes gradients, a file that torch cannot read will do.
-        threshold: score from which a detection counts; None takes the model's own.
-        threads: cores to use; None takes all.
-
-    Raises:
-        ModelError: the model is unknown or refused, or cannot be read in torch and a method needs that.
-    """
     path = resolve_model(model)
     predictor = Predictor(path, threshold=threshold, threads=threads)
     detector = None
+    word = f"{DEFAULT_METHOD} is faster and needs pip install 'nightherd[train]'"
     if has_torch():
         import torch
 
@@ -101,16 +91,21 @@ def open_model(
         try:
             detector, _, _ = detector_of_onnx(path)
             detector.requires_grad_(False)
-        except ModelError:
-            if any(METHODS[name].needs_gradients for name in methods):
+        except ModelError as error:
+            if gradients:
                 raise
+            word = f"{DEFAULT_METHOD} needs the model in torch, and this file is {error.message}"
 
     def network(image: FloatArray) -> Detections:
         return Detections(*predictor.runtime.run(image), predictor.classes)
 
-    return ExplainedModel(
-        predictor, Predictor.from_runtime(predictor.runtime, threshold=0.0), Subject(network, detector)
-    )
+    everything = Predictor.from_runtime(predictor.runtime, threshold=0.0)
+    opened = ExplainedModel(predictor, everything, Subject(network, detector))
+    if asked:
+        return opened, asked, ""
+    if detector is not None:
+        return opened, (DEFAULT_METHOD,), ""
+    return opened, (WITHOUT_TORCH,), f"using {WITHOUT_TORCH}, which is slow: {word}"
 
 
 class Scene:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,12 +90,12 @@ def objects_of(
             reason, nearby = _why_false(found, number, int(label_of[number]), truth, classes)
             alarms.append(replace(one, reason=reason, labelled=nearby))
         elif of_each[number] < len(boxes):
-            hits.append(replace(_detection(found, number, "hit"), labelled=_box(boxes[of_each[number]])))
+            hits.append(replace(_detection(found, number, "hit"), labelled=as_box(boxes[of_each[number]])))
     for number in sorted(set(range(len(boxes))) - set(of_each.tolist())):
         label = joined.index(int(labels[number]))
         score = _score_near(boxes[number], label, everything)
         why, instead = _why_missed(boxes[number], label, found, score)
-        misses.append(FrameObject("miss", label, found.classes[label], score, instead, _box(boxes[number]), why))
+        misses.append(FrameObject("miss", label, found.classes[label], score, instead, as_box(boxes[number]), why))
     return [*misses, *alarms, *hits]
 
 
@@ -102,14 +103,17 @@ def _joined(found: Detections, classes: CommonClasses) -> list[str]:
     return [classes.mapping.get(name, name) for name in found.classes]
 
 
-def _box(box: FloatArray) -> Box:
+def as_box(box: npt.NDArray[np.floating[Any]]) -> Box:
+    """Four numbers of an array as x1, y1, x2, y2."""
     x1, y1, x2, y2 = (float(edge) for edge in box)
     return x1, y1, x2, y2
 
 
 def _detection(found: Detections, number: int, kind: str) -> FrameObject:
     label = int(found.labels[number])
-    return FrameObject(kind, label, found.classes[label], float(found.scores[number]), _box(found.boxes[number]), None)
+    return FrameObject(
+        kind, label, found.classes[label], float(found.scores[number]), as_box(found.boxes[number]), None
+    )
 
 
 def _why_false(
@@ -122,9 +126,9 @@ def _why_false(
     overlaps = iou_matrix(found.boxes[number : number + 1], truth.boxes)[0]
     same = np.where(truth.labels == label, overlaps, 0.0)
     if same.max() >= SAME_OBJECT:
-        return f"A second detection of one {classes.names[label]}.", _box(truth.boxes[int(same.argmax())])
+        return f"A second detection of one {classes.names[label]}.", as_box(truth.boxes[int(same.argmax())])
     best = int(overlaps.argmax())
-    name, box = classes.names[int(truth.labels[best])], _box(truth.boxes[best])
+    name, box = classes.names[int(truth.labels[best])], as_box(truth.boxes[best])
     if overlaps[best] >= SAME_OBJECT:
         return f"Labelled {name}.", box
     if overlaps[best] >= NEAR:
@@ -146,12 +150,12 @@ def _why_missed(box: FloatArray, label: int, found: Detections, score: float | N
         best, own = int(other.argmax()), int(same.argmax())
         if other[best] >= SAME_OBJECT:
             name = found.classes[int(found.labels[best])]
-            return f"Taken for {name} with score {found.scores[best]:.2f}.", _box(found.boxes[best])
+            return f"Taken for {name} with score {found.scores[best]:.2f}.", as_box(found.boxes[best])
         if same[own] >= SAME_OBJECT:
-            return "Its detection was taken for a neighbour.", _box(found.boxes[own])
+            return "Its detection was taken for a neighbour.", as_box(found.boxes[own])
         if same[own] >= NEAR:
             off = f"The box is off: a detection with score {found.scores[own]:.2f} overlaps it by {same[own]:.2f}."
-            return off, _box(found.boxes[own])
+            return off, as_box(found.boxes[own])
     if score is not None:
         return f"Seen, but with score {score:.2f}, under the threshold.", None
     return f"{NOT_SEEN} no detection of this class here, however low its score.", None
