@@ -92,7 +92,9 @@ def _running_heads(pages: Sequence[Page]) -> set[str]:
         shape for pieces, _, height in pages for shape in {_shape(p.text) for p in pieces if _is_near_edge(p, height)}
     )
     enough = max(2, min(4, len(pages) // 4))
-    return {shape for shape, count in counts.items() if count >= enough and len(pages) > 1}
+    heads = {shape for shape, count in counts.items() if count >= enough and len(pages) > 1}
+    lost = sum(len(p.text) for pieces, _, height in pages for p in pieces if _is_margin(p, height, heads))
+    return heads if lost < 0.4 * sum(len(p.text) for pieces, _, _ in pages for p in pieces) else set()
 
 
 def _is_margin(piece: Piece, height: float, heads: set[str]) -> bool:
@@ -204,7 +206,10 @@ def _blocks(lines: Sequence[Line], body: float, words: frozenset[str]) -> list[B
         text = line.text.strip()
         gap = last.bottom - line.bottom if last else 0.0
         follows = last is not None and line.page == last.page and 0 < gap <= 1.45 * max(pitch, 1.15 * line.size)
-        moved = last is not None and not follows and not (gap <= 0 or line.page != last.page)
+        moved = last is not None and not follows and gap > 0
+        if last is not None and (line.page != last.page or (gap <= 0 and _ends(last.text))):
+            close()
+            last, follows, moved = None, False, False
         if _heading(line, body):
             if last is not None and follows and kind == "text" and not _ends(last.text) and not is_heading(text):
                 held.append(line)  # a bold run within a paragraph

@@ -50,7 +50,7 @@ def source_files(source: Path) -> list[Path]:
     )
     if not found:
         raise SourceError(
-            "nothing in this folder can be read; it should hold .pdf, .html, .md, .txt or .json files", source
+            "holds nothing that can be read; it should hold .pdf, .html, .md, .txt or .json files", source
         )
     if len(found) > _MOST_FILES:
         raise SourceError(f"holds {len(found)} files to read, over the {_MOST_FILES} that one source may have", source)

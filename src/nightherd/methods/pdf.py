@@ -35,9 +35,7 @@ def read_pdf(data: bytes, name: str, track: Track | None = None) -> Document:
     import pypdfium2 as pdfium
 
     if b"%PDF-" not in data[:1024]:
-        raise SourceError(
-            "is not a PDF, whatever its name says; give the paper's PDF, or text as .txt, .md or .html", name
-        )
+        raise SourceError("is not a PDF, whatever its name says; give the PDF, or text as .txt, .md or .html", name)
     try:
         pdf = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
