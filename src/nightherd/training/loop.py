@@ -50,7 +50,7 @@ class Progress:
         images_per_step: over all processes.
         best_ap: the best validation so far, None before the first.
         validation: metrics, where this step ended in one.
-        saved: whether the state on disk holds this step.
+        saving: whether the state is saved right after.
     """
 
     step: int
@@ -62,7 +62,7 @@ class Progress:
     seconds_left: float
     best_ap: float | None = None
     validation: dict[str, Any] | None = None
-    saved: bool = False
+    saving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def train(
         run: folder for the state and `best.safetensors`.
         read: reads a frame file.
         facts: JSON values that name the data and settings; a state with others is refused.
-        report: called after each step, in the first process only.
+        report: called after each step, in the first process only, before the state is saved: what it writes down is
+            there when the state is.
 
     Raises:
         ResultsError: `run` holds another run.
@@ -175,14 +176,8 @@ def train(
                 if is_main:
                     save_tensors(run / "best.safetensors", average.tensors)
             stopped = bool(settings.patience) and since >= settings.patience
-        is_kept = is_main and (is_due or time.perf_counter() - saved_at >= settings.save_seconds)
-        if is_kept:
-            kept = {"run": facts, "history": history, "best": best, "since": since, "stopped": stopped}
-            tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            save_state(run, RunState(step, tensors, average.tensors, optimizer_tensors(optimizer), kept))
-            saved_at, saved_step = time.perf_counter(), step
+        is_kept = is_due or time.perf_counter() - saved_at >= settings.save_seconds
         if is_due:
-            accelerator.wait_for_everyone()
             pace.validation()
         if is_main:
             left = pace.seconds_left(steps - step, -(-steps // every) - -(-step // every))
@@ -190,6 +185,13 @@ def train(
             best_ap = best.get("ap") if history else None
             rate = settings.learning_rate * factor
             report(Progress(step, steps, losses, rate, speed, settings.batch, left, best_ap, metrics, is_kept))
+        if is_main and is_kept:
+            kept = {"run": facts, "history": history, "best": best, "since": since, "stopped": stopped}
+            tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            save_state(run, RunState(step, tensors, average.tensors, optimizer_tensors(optimizer), kept))
+            saved_at, saved_step = time.perf_counter(), step
+        if is_due:
+            accelerator.wait_for_everyone()
         if stopped or step >= steps:
             break
     return TrainingResult(step, best, run / "best.safetensors", history)

@@ -58,8 +58,8 @@ class Table:
 class RunTables:
     """Takes the progress of each step of a run and writes down what there is to see.
 
-    metrics.csv has a row a validation and is written with each; losses.csv has a row a step and is written with each
-    state, so that both go on where the run goes on.
+    metrics.csv has a row a validation and is written with each; losses.csv has a row a step and is written before each
+    state, so that both hold at least what the state does, and go on where it goes on.
 
     Args:
         out: the run folder.
@@ -92,7 +92,7 @@ class RunTables:
         figures |= {f"loss/{name}": value for name, value in progress.losses.items()}
         if progress.validation is not None:
             figures |= self._validation(progress.validation)
-        if progress.saved:
+        if progress.saving:
             self._losses.write()
         for logger in self._loggers:
             logger.log(progress.step, figures)
