@@ -39,7 +39,7 @@ _OFFER = re.compile(
     r"|\bwithout (?:more|further|additional|specific|access)\b"
     r"|\b(?:refer to|consult|contact|check|look at)\b[^.]{0,40}"
     r"\b(?:original|authors?|paper|article|full|study|documentation)"
-    r"|\bhope (?:this|that) helps\b",
+    r"|\b(?:would|might) (?:require|recommend|suggest|advise)\b|\bhope (?:this|that) helps\b",
     re.IGNORECASE,
 )
 _APART = re.compile(r"\b(?:not|none|no|neither|nor|rather than|instead of|other than|unlike)\b|n't\b", re.IGNORECASE)
@@ -127,6 +127,9 @@ GENERIC = frozenset(stem(word) for word in _STOP.split())
 """Stems that claim nothing: grammar, and the words with which answers talk about texts."""
 
 _LIGHT = """
+    link url access accessed host hosted username name paragraph evaluate evaluation task popular common develop criterion
+    calculation calculate measure metric creation shown machine relationships description explains methodology quality
+    source resources quantify objective select equal
     determine further purpose contain tasks practices development combination selection requirements compared
     collection setting multiple similar methodology note area relevant solely form support create increase build
     stages changes find structure depend original remain calculation initial project condition ability designed

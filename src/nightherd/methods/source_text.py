@@ -128,7 +128,7 @@ class SourceText:
         """A sentence of the source, verbatim as its passage has it."""
         return Quotation(verbatim(line.text, line.passage.text) or line.text, line.passage)
 
-    def key_terms(self, count: int = 4) -> list[str]:
+    def key_terms(self, count: int = 5) -> list[str]:
         """What the source is about: the terms that it repeats, longest and most frequent first."""
         return key_terms((line.text for line in self.lines), count)
 
@@ -154,7 +154,7 @@ def verbatim(fragment: str, text: str) -> str | None:
     return text[places[at] : end]
 
 
-def key_terms(lines: Iterable[str], count: int = 4) -> list[str]:
+def key_terms(lines: Iterable[str], count: int = 5) -> list[str]:
     """Terms of one to three words that lines repeat, as first written, telling ones first.
 
     A longer term counts for more, one that shares its words with a better one is left out, and an acronym of the field
@@ -174,7 +174,7 @@ def key_terms(lines: Iterable[str], count: int = 4) -> list[str]:
     acronyms = {key: ACRONYMS[key[0]] for key in seen if key[0] in ACRONYMS and shown[key].isupper()}
     ranked = sorted(
         (key for key in seen if len(key) > 1 or len(key[0]) > 3 or key in acronyms),
-        key=lambda key: (-(seen[key] - 0.5) * (3.0 if key in acronyms else 1.0 if len(key) == 1 else 2.5), key),
+        key=lambda key: (-_telling(key, seen[key], key in acronyms), key),
     )
     chosen: list[str] = []
     used: set[str] = set()
@@ -186,6 +186,13 @@ def key_terms(lines: Iterable[str], count: int = 4) -> list[str]:
         if len(chosen) == count:
             break
     return chosen
+
+
+def _telling(key: tuple[str, ...], count: int, is_acronym: bool) -> float:
+    """How much a term that occurs `count` times tells of what a text is about."""
+    if is_acronym:
+        return 2.0 * (count + 1)
+    return (count - 0.5) * (1.0 if len(key) == 1 else 2.5)
 
 
 def _runs(line: str) -> list[list[str]]:

@@ -10,7 +10,7 @@ from nightherd.methods.claims import is_silence
 from nightherd.methods.records import Record
 from nightherd.methods.source_text import key_terms
 from nightherd.methods.types import Sentence
-from nightherd.methods.verify import describes, verify_answer
+from nightherd.methods.verify import NOTHING, describes, verify_answer
 
 Verdict = Literal["supported", "partly", "unsupported", "abstained"]
 
@@ -80,4 +80,4 @@ def verdict(sentences: Sequence[Sentence]) -> Verdict:
 
 def _claims_something(sentence: Sentence) -> bool:
     """Whether a sentence says anything that a source could confirm or fail to."""
-    return not sentence.is_abstention and not (sentence.supported and sentence.quote is None)
+    return not sentence.is_abstention and not sentence.reason.startswith(NOTHING)

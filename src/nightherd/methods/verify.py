@@ -23,6 +23,8 @@ DESCRIBING = 0.45
 """Share that must occur anywhere in the source, for a sentence that says what the source is about as a whole."""
 STRANGE = 0.3
 """Below this share a claim has so little to do with the source that the reason says what the source is about."""
+NOTHING = "claims nothing by itself"
+"""Begins the reason of a sentence that stands or falls with its neighbours."""
 
 _DESCRIBES = re.compile(
     r"\b(?:context|text|passages?|paper|article|document|excerpts?|it)\b[^.]{0,30}?"
@@ -51,11 +53,23 @@ def verify_answer(text: str, passages: Sequence[Passage], question: str = "") ->
         question: as asked, if known; its words (not its examples) claim nothing when the answer repeats them.
 
     Returns:
-        The answer's sentences in order. A sentence that only abstains, or claims nothing, counts as supported.
+        The answer's sentences in order. One that only abstains counts as supported; one that claims nothing by itself
+        stands or falls with the sentence that it leads to.
     """
     source = SourceText(passages)
     asked = _asked(question, text)
-    return tuple(_verify(sentence, source, asked) for sentence in sentences(text))
+    return _with_neighbours([_verify(sentence, source, asked) for sentence in sentences(text)])
+
+
+def _with_neighbours(verified: list[Sentence]) -> tuple[Sentence, ...]:
+    """Gives sentences that claim nothing by themselves the verdict of the next claim, or of the one before."""
+    claims = [n for n, sentence in enumerate(verified) if not sentence.is_abstention and sentence.reason != NOTHING]
+    for place, sentence in enumerate(verified):
+        if sentence.reason == NOTHING and claims:
+            near = verified[next((n for n in claims if n > place), claims[-1])]
+            reason = f"{NOTHING}, and what it goes with is {'' if near.supported else 'not '}supported"
+            verified[place] = Sentence(sentence.text, near.supported, reason)
+    return tuple(verified)
 
 
 def describes(sentence: str) -> bool:
@@ -77,7 +91,7 @@ def _verify(sentence: str, source: SourceText, asked: _Asked) -> Sentence:
     if not (claims.numbers or claims.quotations or claims.names):
         is_lead = sentence.rstrip().endswith(":") and len(telling) < 6
         if is_lead or (len(telling) < 2 and all(source.has_stem(root) for root in telling)):
-            return Sentence(sentence, True, "claims nothing that could be checked")
+            return Sentence(sentence, True, NOTHING)
         if len(telling) < 2:
             return Sentence(sentence, False, _absent([_quoted(stems[root]) for root in telling]))
     if telling or (stems and not claims.names):
