@@ -124,6 +124,7 @@ class Endpoint:
         """One request; the text and the tokens that it took by the endpoint's count (0 where it does not say)."""
         import openai
 
+        is_reached = False
         try:
             stream: Any = self._client.chat.completions.create(
                 model=self.model,
@@ -132,6 +133,7 @@ class Endpoint:
                 max_tokens=_MOST_ANSWER,
                 stream=True,
             )
+            is_reached = True
             try:
                 text, used = _read(stream, time.monotonic() + self._timeout)
             finally:
@@ -139,7 +141,7 @@ class Endpoint:
         except openai.APITimeoutError as error:
             raise _Passing(f"gave no answer within {self._timeout:g} s") from error
         except openai.APIConnectionError as error:
-            raise _Passing("cannot be reached") from error
+            raise _Passing("broke off in the middle of its answer" if is_reached else "cannot be reached") from error
         except openai.APIStatusError as error:
             status = error.status_code
             if status in (408, 409, 429) or status >= 500:
@@ -181,9 +183,7 @@ def _read(stream: Any, deadline: float) -> tuple[str, int]:
     """The text and the tokens of a response, whether it streams or comes as one piece of JSON."""
     kind = str(stream.response.headers.get("content-type", "")).split(";")[0].strip().lower()
     if kind == "application/json":
-        held = json.loads(stream.response.read())
-        text = held["choices"][0]["message"]["content"] if isinstance(held, dict) and held.get("choices") else ""
-        return str(text or ""), _tokens(held.get("usage") if isinstance(held, dict) else None)
+        return _whole(json.loads(stream.response.read()))
     if kind in ("text/html", "application/xhtml+xml"):
         raise _Passing("answered with a web page, not with a completion: is the address the one of its API?")
     parts: list[str] = []
@@ -197,6 +197,18 @@ def _read(stream: Any, deadline: float) -> tuple[str, int]:
         if size > _LARGEST:
             raise _Passing("did not stop talking")
     return "".join(parts), used
+
+
+def _whole(held: Any) -> tuple[str, int]:
+    """The text and the tokens of a completion that came as one piece of JSON.
+
+    Raises:
+        ValueError: it is JSON of another kind.
+    """
+    try:
+        return str(held["choices"][0]["message"]["content"] or ""), _tokens(held.get("usage"))
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError("no completion") from error
 
 
 def _pieces(stream: Any) -> Iterator[tuple[str, int]]:
