@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from nightherd.evaluation.types import COCO_SIZES, SizeBin, Truth
+from nightherd.report import evaluation_figures
 from nightherd.types import Detections
 
 CLASSES = ("animal", "person", "vehicle")
@@ -147,6 +149,15 @@ def by_pycocotools(
         figures[f"per_class.{name}.ap50"] = mean(precision[0, :, label, 0, -1])
         figures[f"per_class.{name}.ap75"] = mean(precision[5, :, label, 0, -1])
     return figures
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures of an evaluation as one dot, for tests that do not look at them: drawing takes most of the time."""
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, format="PNG")
+    for name in ("curves", "confidence", "confusion", "error_types", "calibration", "slices"):
+        monkeypatch.setattr(evaluation_figures, f"{name}_picture", lambda *_: buffer.getvalue())
 
 
 SIDE = 12

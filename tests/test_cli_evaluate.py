@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluation_scenes import SIDE, make_dataset
+from evaluation_scenes import SIDE, make_dataset, quick_pictures  # noqa: F401
 from nightherd.cli.app import run
+
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 def write_results(path: Path, category: int = 3) -> Path:
@@ -48,6 +50,25 @@ def test_json_holds_the_metrics_and_nothing_else_is_on_standard_output(
     assert metrics["settings"]["map"] == {"Rotwild": "animal", "Auto": "vehicle"}
 
 
+def test_a_comparison_and_a_table_of_counts_are_said_in_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, results = make_dataset(tmp_path / "data"), write_results(tmp_path / "r.json")
+    options = ["--out", str(tmp_path / "out"), "--replicates", "5", "--at-precision", "1", "--sizes", "survey"]
+    assert run(["evaluate", str(results), str(data), "--against", str(results), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "against r:" in printed and "F1: r minus r is +0.000 [+0.000, +0.000]: not distinguishable" in printed
+    assert "costs in AP50: missed 0.500, " in printed
+    (tmp_path / "counts.csv").write_text("file,count,label\n00.png,1,Rotwild\n01.png,0,Rotwild\n")
+    rows = [{"image_id": 1, "file_name": "00.png", "category": "Rotwild", "bbox": [0, 0, 9, 9], "score": 0.9}]
+    (tmp_path / "c.json").write_text(json.dumps(rows))
+    command = ["evaluate", str(tmp_path / "c.json"), str(tmp_path / "counts.csv"), "--confidence", "0.5"]
+    assert run([*command, "--replicates", "0", "--out", str(tmp_path / "counted")]) == 0
+    printed = capsys.readouterr().out
+    assert "c on counts: 2 images, 1 animals counted by people" in printed
+    assert "Rotwild  1        0.50      +0.00" in printed and "AP" not in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -58,6 +79,12 @@ def test_json_holds_the_metrics_and_nothing_else_is_on_standard_output(
         (["{results}", "{data}", "--split", "night"], 1, "no split 'night'"),
         (["{results}", "{data}", "--iou", "2"], 2, "--iou"),
         (["{results}"], 2, "DATASET"),
+        (["{results}", "{data}", "--sizes", "big"], 1, "sqrt:16,32"),
+        (["{results}", "{data}", "--slice", "moon"], 1, "there is no such column"),
+        (["{results}", "{data}", "--at-recall", "0.9", "--confidence", "0.5"], 1, "exclude each other"),
+        (["{results}", "{data}", "--at-precision", "3"], 2, "--at-precision"),
+        (["{results}", "{data}", "--against", "none.json"], 1, "no such results file"),
+        (["{results}", "no-such-table.csv"], 1, "no such file"),
     ],
 )
 def test_input_at_fault_is_one_line_and_exit_1_and_wrong_usage_is_2(

@@ -94,16 +94,16 @@ def by_definition(truth: Sequence[Truth], found: Sequence[Detections]) -> tuple[
                 elif target is not None and target not in used and best[target] == score and boxes[target] == label:
                     ranked.append((score, True))
             n_truth = sum(one == label for one in left.values())
-            values.append(ap(ranked, n_truth) if n_truth else -1.0)
-        return sum(values) / len(values)
+            if n_truth or ranked:
+                values.append(ap(ranked, n_truth) if n_truth else 0.0)
+        return sum(values) / len(values) if values else 0.0
 
     base = mean_ap("nothing", boxes)
     counts = {kind: sum(row[2] == kind for row in rows) for kind in ERRORS} | {"missed": len(missed)}
     costs = {kind: mean_ap(kind, boxes) - base for kind in [*ERRORS, "false_positive"] if kind != "missed"}
     for kind, gone in (("missed", missed), ("false_negative", set(boxes) - used)):
         left = {box: label for box, label in boxes.items() if box not in gone}
-        if set(left.values()) == set(boxes.values()):
-            costs[kind] = mean_ap("nothing", left) - base
+        costs[kind] = mean_ap("nothing", left) - base
     return counts, costs
 
 
@@ -200,3 +200,12 @@ def test_no_truth_and_no_detections_are_no_error() -> None:
     lonely = error_types(truth, [Detections(classes=CLASSES) for _ in truth], CLASSES)
     assert lonely.counts["missed"] == sum(len(image.boxes) for image in truth)
     assert lonely.costs()["missed"] == 0, "AP is 0 with nothing found, however few boxes there are"
+
+
+def test_a_class_that_is_missed_whole_is_what_missing_costs() -> None:
+    """Person is found, animal never: with the missed boxes not asked for, person alone is left."""
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    truth = [Truth(np.concatenate([box, box + 50]), np.array([0, 1]))]
+    found = [Detections(box + 50, np.array([0.9], np.float32), np.array([1]), CLASSES)]
+    costs = error_types(truth, found, CLASSES).costs()
+    assert costs["missed"] == costs["false_negative"] == pytest.approx(0.5)

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation_scenes import SIDE, make_dataset, scene
+from evaluation_scenes import make_dataset, quick_pictures, scene  # noqa: F401
 from nightherd.datasets import open_dataset
 from nightherd.errors import ConfigError, DatasetError, ResultsError
 from nightherd.evaluation.measurement import Measurement
 from nightherd.evaluation.summary import summarise
 from nightherd.evaluation.thresholds import Rule
-from nightherd.report import evaluation_figures, fonts
+from nightherd.report import fonts
 from nightherd.report.evaluation import ReportPicture, evaluation_page
 from nightherd.workflows.evaluate import evaluate
+
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 def write_results(path: Path, data: Path, shift: float = 0.0, category: str = "", reading: str = "xywh") -> Path:
@@ -132,7 +134,9 @@ def test_nothing_is_undefined_without_a_reason_and_nothing_is_no_number(tmp_path
     truth, found = scene(4, 5, n_truth=3)
     found = [one.select(one.labels != 1) for one in found]
     for rule in (Rule(), Rule("recall", 0.99), Rule("confidence", 1.0)):
-        metrics = summarise(Measurement(truth, found, (*("animal", "person", "vehicle"), "fox"), rule=rule), replicates=5).metrics
+        metrics = summarise(
+            Measurement(truth, found, (*("animal", "person", "vehicle"), "fox"), rule=rule), replicates=5
+        ).metrics
         allowed = ("threshold_best_f1", "reliability", ".high", "confusion.iou")
         for path, value in leaves({k: v for k, v in metrics.items() if k != "sizes"}):
             if value is None and not path.endswith(allowed) and "reliability" not in path:
@@ -184,22 +188,3 @@ def test_names_in_alphabets_that_no_font_has_are_drawn_as_code_points(monkeypatc
     assert fonts.drawable("鹿 deer", fonts.families(["鹿"])) == "鹿 deer"
     assert fonts.drawable("猪 boar", fonts.families(["猪"])) == "U+732A  boar"
     assert fonts.all_drawable(["鹿"]) and not fonts.all_drawable(["猪"])
-
-
-@pytest.mark.filterwarnings("error:Glyph")
-def test_chinese_class_names_leave_no_empty_boxes() -> None:
-    labels = ["梅花鹿", "野猪", "background"]
-    picture = evaluation_figures.confusion_picture(labels, np.array([[5, 1, 2], [0, 3, 1], [2, 0, 0]]))
-    assert picture.startswith(b"\x89PNG")
-
-
-def test_hundreds_of_classes_are_drawn(tmp_path: Path) -> None:
-    names = [f"species {n}" for n in range(70)]
-    matrix = np.eye(71, dtype=np.int64)
-    assert len(evaluation_figures.confusion_picture([*names, "background"], matrix)) > 1000
-
-
-def test_the_squares_are_what_the_results_say(tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "data")
-    rows = json.loads(write_results(tmp_path / "r.json", data).read_text())
-    assert {tuple(row["bbox"][2:]) for row in rows} == {(SIDE, SIDE)}

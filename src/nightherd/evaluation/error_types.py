@@ -66,22 +66,32 @@ class ErrorTypes:
             By type, and `false_positive` and `false_negative`; NaN where no class has a box.
         """
         once = np.ones(len(self.base[0].truth) if self.base else 0)
-        whole = self._gains(once)
-        if weights is None:
-            return {kind: mean_defined(gains) for kind, gains in whole.items()}
-        return {kind: mean_defined(gains, whole[kind]) for kind, gains in self._gains(weights).items()}
-
-    def _gains(self, weights: Weights) -> dict[str, list[float]]:
-        """The gain of each class by type; NaN for a class without a box."""
-        before = [one.average_precision(weights) for one in self.base]
+        whole_before, whole = self._precisions(once)
+        before, after = (whole_before, whole) if weights is None else self._precisions(weights)
+        ap = mean_defined(before, whole_before)
         result = {}
-        for kind, classes in self.mended.items():
-            after = [one.average_precision(weights) for one in classes]
-            # A class whose every box was missed has none left when they are not asked for, and gains nothing.
-            result[kind] = [
-                0.0 if math.isnan(b) and not math.isnan(a) else b - a for a, b in zip(before, after, strict=True)
-            ]
+        for kind, values in after.items():
+            mended = mean_defined(values, whole[kind])
+            result[kind] = mended - ap if not math.isnan(mended) or math.isnan(ap) else 0.0
         return result
+
+    def _precisions(self, weights: Weights) -> tuple[list[float], dict[str, list[float]]]:
+        """The AP of each class as it is, and by type after mending; NaN for a class without a box.
+
+        A class that has none left after mending (its missed boxes are not asked for) has an AP of 0 with detections,
+        which are then all wrong, and leaves the mean without.
+        """
+        before = [one.average_precision(weights) for one in self.base]
+        after = {
+            kind: [
+                0.0
+                if not one.truth @ weights and len(one.image) and not math.isnan(b)
+                else one.average_precision(weights)
+                for one, b in zip(classes, before, strict=True)
+            ]
+            for kind, classes in self.mended.items()
+        }
+        return before, after
 
 
 @dataclass(slots=True)
