@@ -56,6 +56,9 @@ PROTOCOL: dict[str, Any] = {
 }
 """The baseline: a random sampler, labels by IoU, thermal augmentation, averaged weights, no copies, no mining."""
 
+MINED_FROM, MINED_FRAMES, MINED_MOST = 0.1, 300, 500
+"""From what score a false alarm is mined, for few are sure after so little training; from how many frames; how many."""
+
 BASELINE, MINING = "baseline", "mining"
 ARMS: dict[str, dict[str, Any]] = {
     BASELINE: {},
@@ -176,9 +179,8 @@ def run_arm(
 
 def _mined(run: Path, data: Path, folder: Path, say: Say) -> list[Path]:
     """The mined set of a baseline run, as a list; empty where there was no false alarm."""
-    mine(run, [data], folder, note=say)
-    found = open_dataset(folder)
-    return [folder] if any(len(image.focus) for image in found.images) else []
+    record = mine(run, [data], folder, confidence=MINED_FROM, frames=MINED_FRAMES, limit=MINED_MOST, note=say)
+    return [folder] if record["hard_negatives"] else []
 
 
 def verdict(differences: Sequence[float]) -> tuple[float, float | None, str]:
