@@ -35,6 +35,7 @@ FILE_FILES = (
     "methods/index.py",
     "methods/cache.py",
     "methods/bundled.py",
+    "methods/questionnaire.py",
     "methods/record.py",
 )
 FILE_CALLS = {

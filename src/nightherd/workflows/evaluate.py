@@ -36,6 +36,7 @@ from nightherd.workflows.evaluate_output import (
 from nightherd.workflows.evaluate_pictures import worst_images, worst_pictures
 from nightherd.workflows.evaluate_source import PROGRESS, dataset_digest, detections_of, open_source
 from nightherd.workflows.evaluate_truth import Table, is_table, read_table
+from nightherd.workflows.record import record_evaluation
 
 AGAINST_FOLDER = "against"
 """Where the record of the other model's run is kept while it runs."""
@@ -189,6 +190,7 @@ def evaluate(
         write_detections(folder / OTHER_DETECTIONS, rows, data)
     else:
         (folder / OTHER_DETECTIONS).unlink(missing_ok=True)
+    record_evaluation(folder, metrics, data, dataset, note)
     write_figures(folder, metrics, summary, worst)
     _clear(folder)
     return {**metrics, "out": str(folder), "was_finished": False}

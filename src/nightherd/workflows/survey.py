@@ -32,6 +32,7 @@ from nightherd.survey.records import (
 )
 from nightherd.types import Detections
 from nightherd.workflows.detector import Detector
+from nightherd.workflows.record import record_survey
 from nightherd.workflows.survey_inputs import (
     EXAMPLE,
     ReadFrame,
@@ -187,7 +188,9 @@ def run_survey(
         ground = partial(surveyed_frame, sigma=sigma, yaw_offset=yaw_offset, longest=longest)
         frames = list(_survey_frames(source, detector, progress, poses, ground, read, track, note, watch))
     _require_success(source, frames)
-    return _write(source, folder, frames, detector, sigma, heading, fingerprint, command, read, track, watch, started)
+    return _write(
+        source, folder, frames, detector, sigma, heading, fingerprint, command, read, track, watch, started, note
+    )
 
 
 def apply_heading(sigma: PoseSigma, heading: HeadingCheck | None) -> tuple[PoseSigma, float]:
@@ -299,6 +302,7 @@ def _write(
     track: Track,
     watch: Stopwatch,
     began: float,
+    note: Callable[[str], None],
 ) -> SurveyResult:
     """Writes the store, the report and, last, the summary that marks the work as done."""
     started = time.perf_counter()
@@ -341,5 +345,6 @@ def _write(
         "version": __version__,
         "fingerprint": dict(fingerprint),
     }
+    record_survey(folder, summary, content.settings, source.frames, note)
     write_json(folder / SUMMARY, summary)
     return SurveyResult(folder, summary)

@@ -21,6 +21,8 @@ from nightherd.datasets.types import Dataset
 from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ModelError, ResultsError
 from nightherd.files import write_json
 from nightherd.frames.readers import read_frame
+from nightherd.methods.record import MACHINES, PEOPLE
+from nightherd.workflows.record import record_training
 from nightherd.workflows.run_tables import RECORDS, RunTables
 
 if TYPE_CHECKING:
@@ -223,6 +225,8 @@ def train_model(
     finally:
         if processes.is_main_process:
             record.close()
+    if processes.is_main_process:
+        record_training(out, facts, opened, result, say)
     return result
 
 
@@ -261,7 +265,7 @@ def _claim(out: Path, facts: dict[str, Any]) -> None:
     """Writes the run's config, and throws away what there is of another."""
     for name in ("state", "state-previous", "tensorboard"):
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in ("best.safetensors", *RECORDS):
+    for name in ("best.safetensors", PEOPLE, MACHINES, *RECORDS):
         (out / name).unlink(missing_ok=True)
     software = {"nightherd": __version__, "python": platform.python_version()}
     software |= {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "timm")}
