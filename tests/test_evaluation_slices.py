@@ -79,6 +79,17 @@ def test_little_in_a_part_is_marked_and_what_is_undefined_says_why() -> None:
     assert part["intervals"]["count_bias"][0] <= part["count_bias"] <= part["intervals"]["count_bias"][1]
 
 
+def test_a_part_of_one_flight_has_no_interval_where_flights_are_resampled() -> None:
+    """It is in a sample whole or not at all, so every sample says the same: no width is no certainty."""
+    truth, found = scene(6, 6)
+    flights = ["a", "a", "b", "b", "c", "c"]
+    parts = parts_of({"flight": flights, "light": ["day", "night"] * 3}, np.zeros(6, np.int64), ["flight", "light"])
+    metrics = summarise(Measurement(truth, found, CLASSES, parts=parts), replicates=20, groups=flights).metrics
+    assert all(part["intervals"] == {} for part in metrics["slices"]["flight"])
+    assert all(part["intervals"]["recall"] for part in metrics["slices"]["light"])
+    assert metrics["reasons"]["slices.flight.a.intervals"]
+
+
 def degraded(found: list[Detections], share: float) -> list[Detections]:
     generator = np.random.default_rng(0)
     return [one.select(generator.random(len(one)) >= share) for one in found]

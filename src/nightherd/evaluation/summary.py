@@ -84,7 +84,7 @@ def summarise(
             for kind in (*ERRORS, *SUMS)
         }
         del metrics["error_types"]["false_negative"]["n"]
-    metrics["slices"] = _slices(measured, figures, found, reasons)
+    metrics["slices"] = _slices(measured, figures, found, reasons, groups)
     if against is not None:
         metrics["against"] = comparison(*names, figures, others, found)
     metrics["intervals"] = {
@@ -152,8 +152,12 @@ def _slices(
     figures: Mapping[str, float],
     found: Mapping[str, Interval | None],
     reasons: dict[str, str],
+    groups: Sequence[Hashable] | None,
 ) -> dict[str, list[dict[str, Any]]]:
-    """By column, one record a part; adds why a figure of a part is undefined to `reasons`."""
+    """By column, one record a part; adds why a figure of a part is undefined to `reasons`.
+
+    A part of one flight has no interval where flights are resampled: it is there whole or not at all.
+    """
     result: dict[str, list[dict[str, Any]]] = {}
     for place, one in enumerate(measured.parts):
         record: dict[str, Any] = {
@@ -162,6 +166,10 @@ def _slices(
             "n_boxes": one.n_boxes,
             "is_small": one.is_small,
         }
+        inside = np.flatnonzero(one.part.images)
+        n_groups = len(inside) if groups is None else len({groups[image] for image in inside})
+        if n_groups < 2:
+            reasons[f"slices.{one.part.column}.{one.part.value}.intervals"] = "one flight or image is no sample"
         ranges = {}
         for name in FIGURES:
             value, pair = figures[f"slices.{place}.{name}"], found.get(f"slices.{place}.{name}")
@@ -172,7 +180,7 @@ def _slices(
             record[name] = None if math.isnan(value) else value
             if math.isnan(value):
                 reasons[f"slices.{one.part.column}.{one.part.value}.{name}"] = reason
-            elif pair:
+            elif pair and n_groups > 1:
                 ranges[name] = list(pair)
         result.setdefault(one.part.column, []).append({**record, "intervals": ranges})
     return result

@@ -41,6 +41,9 @@ from nightherd.workflows.record import record_evaluation
 AGAINST_FOLDER = "against"
 """Where the record of the other model's run is kept while it runs."""
 
+FEW_FLIGHTS = 10
+"""Below this a bootstrap over flights says too little of what another flight would give, and that is said."""
+
 RADIUS = "12px"
 """How far the centre of a detection may lie from a point, where nothing is said."""
 
@@ -243,7 +246,8 @@ def _groups(images: Sequence[LabelledImage]) -> tuple[list[str] | None, str]:
         )
     if len(known) < 2:
         return None, f"{len(images)} images of one flight (they say nothing about other flights)"
-    return [str(flight) for flight in flights], f"{len(known)} flights"
+    few = " (so few that the intervals are rather too narrow)" if len(known) < FEW_FLIGHTS else ""
+    return [str(flight) for flight in flights], f"{len(known)} flights{few}"
 
 
 def _notes_on_data(data: Dataset, failures: Mapping[str, str], unseen: int) -> list[str]:
