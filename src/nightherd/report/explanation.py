@@ -204,7 +204,7 @@ def contact_sheet(groups: Sequence[tuple[str, Sequence[Image.Image]]], columns: 
 def png(picture: Image.Image) -> bytes:
     """The bytes of a PNG."""
     data = io.BytesIO()
-    picture.save(data, "PNG", optimize=True)
+    picture.save(data, "PNG")
     return data.getvalue()
 
 

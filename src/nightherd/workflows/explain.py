@@ -126,8 +126,6 @@ def explain(
     if mapping and data is None:
         raise ConfigError("--map joins class names with those of labels; give them with --data")
     opened, names, word = open_model(model, methods, threshold, threads)
-    if word:
-        note(word)
     labels = open_labels(data, split, bool(images), missing)
     classes = None if labels is None else common_classes(opened.predictor.classes, labels, mapping or {})
     folder = Path(out) if out is not None else _default_out(opened.predictor.name, images, labels)
@@ -155,6 +153,8 @@ def explain(
     if (finished := open_folder(folder, settings, force)) is not None:
         return {**finished, "out": str(folder), "was_finished": True}
     explainers = [explainer(name, opened.subject, masks, seed) for name in names]
+    if word:
+        note(word)
     run = _Run(folder, opened, names, explainers, classes, score, limit, scale, seed)
     parts: list[dict[str, Any]] = []
     done = sum(_part_path(folder, frame).exists() for frame in frames)

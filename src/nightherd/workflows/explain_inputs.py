@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from nightherd.workflows.class_names import CommonClasses
 from nightherd.workflows.images import find_images
 
 INDEX, RUN, PARTS, OBJECTS = "explanations.json", "run.json", "parts", "objects"
+OUR_NAME = re.compile(r"-[0-9a-f]{8}(\.json|-\d{2,}-(hit|miss|false-alarm|detection)\.png)$")
+"""How the names of files in `parts/` and `objects/` end."""
+
 WRITTEN = (INDEX, RUN, PARTS, OBJECTS, "mistakes.png", "report.html")
 
 
@@ -148,9 +152,7 @@ def open_folder(folder: Path, settings: Mapping[str, Any], force: bool) -> dict[
             return dict(held)
         return None
     if not force and (there := [name for name in WRITTEN if (folder / name).exists()]):
-        raise ResultsError(
-            f"holds a {there[0]} of other work; choose another --out, or --force to overwrite it", folder
-        )
+        raise ResultsError(f"holds {there[0]} of other work; choose another --out, or --force to overwrite it", folder)
     write_json(folder / RUN, {"settings": wanted})
     return None
 
@@ -158,11 +160,12 @@ def open_folder(folder: Path, settings: Mapping[str, Any], force: bool) -> dict[
 def clear(folder: Path) -> None:
     """Takes away what an earlier run wrote, and only that: names that such a run gives."""
     ours = (folder / INDEX).is_file() or (folder / RUN).is_file()
-    for inner, pattern in ((PARTS, "*.json"), (OBJECTS, "*.png")):
+    for inner in (PARTS, OBJECTS):
         place = folder / inner
         if ours and place.is_dir() and not place.is_symlink():
-            for path in place.glob(pattern):
-                path.unlink(missing_ok=True)
+            for path in place.iterdir():
+                if OUR_NAME.search(path.name):
+                    path.unlink(missing_ok=True)
             if not any(place.iterdir()):
                 place.rmdir()
     for name in (INDEX, RUN):

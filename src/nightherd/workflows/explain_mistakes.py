@@ -123,5 +123,5 @@ def _draw(
         panels = object_panels(frame.pixels, [(DEFAULT_METHOD, scene.on_frame(heat, tile))], box, found, labelled)
         pictures.append(captioned(panels, mistake.title, "", ""))
     data = io.BytesIO()
-    contact_sheet([("", pictures)]).quantize(128).save(data, "PNG", optimize=True)
+    contact_sheet([("", pictures)]).quantize(128).save(data, "PNG")
     return data.getvalue()
