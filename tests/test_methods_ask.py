@@ -100,6 +100,30 @@ def test_what_the_source_does_not_say_is_not_known(paper: Path, question: str) -
     assert answer.looked_for
 
 
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("How many animals were counted?", "found 412 animals"),
+        ("How many flights were there?", "31 flights"),
+        ("At what height was the drone flown?", "at 60 m"),
+        ("When were the flights?", "March 2021"),
+        ("What learning rate was used?", "0.0003"),
+    ],
+)
+def test_questions_of_no_known_topic_are_answered_by_the_kind_of_thing_they_ask_for(
+    paper: Path, question: str, words: str
+) -> None:
+    assert words in ask(paper, question).text
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How many observers were there?", "How heavy was the drone?", "When were the deer born?", "Who flew it?"],
+)
+def test_a_number_of_something_else_is_no_answer(paper: Path, question: str) -> None:
+    assert not ask(paper, question).is_known
+
+
 def test_other_peoples_work_and_instructions_in_the_source_are_not_answers(paper: Path) -> None:
     answer = ask(paper, "What optimization techniques are applied (e.g., SGD, Adam)?")
     assert "Lion" not in answer.text

@@ -15,6 +15,7 @@ PUBLIC = [
     "Pose",
     "Predictor",
     "__version__",
+    "ask",
     "open_dataset",
     "read_flight",
     "read_frame",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nightherd.frames.readers import read_frame
     from nightherd.inference.predictor import Predictor
     from nightherd.types import Animal, Detections, Estimate, Frame, Pose
+    from nightherd.workflows.ask import ask
     from nightherd.workflows.detect import run_detect
     from nightherd.workflows.survey import run_survey
 
@@ -33,6 +34,7 @@ _PUBLIC = {
     "NightherdError": "nightherd.errors",
     "Pose": "nightherd.types",
     "Predictor": "nightherd.inference.predictor",
+    "ask": "nightherd.workflows.ask",
     "open_dataset": "nightherd.datasets",
     "read_flight": "nightherd.frames.flight",
     "read_frame": "nightherd.frames.readers",
@@ -49,6 +51,7 @@ __all__ = [
     "Pose",
     "Predictor",
     "__version__",
+    "ask",
     "open_dataset",
     "read_flight",
     "read_frame",

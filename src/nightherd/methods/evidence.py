@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from nightherd.methods.document import is_references
 from nightherd.methods.lexicon import Topic, compiled, table, topics
 from nightherd.methods.sentences import sentence_spans
-from nightherd.methods.synonyms import terms
+from nightherd.methods.synonyms import synonyms, terms
 from nightherd.methods.types import Passage, Question
 
 CUED = "cued"
@@ -117,8 +117,15 @@ def _candidate(topic: Topic | None, own_terms: frozenset[str], passage: Passage,
         is_others=is_reference or bool(cites) or bool(table("others").search(text)),
         is_whole=text[0].isupper() and text[-1] in ".;:" and passage.kind != "caption",
         learning=len({match.group().lower() for match in table("learning").finditer(text)}),
-        overlap=len(own_terms.intersection(terms(text))) / (len(own_terms) or 1),
+        overlap=_overlap(own_terms, text),
     )
+
+
+def _overlap(own_terms: frozenset[str], text: str) -> float:
+    """The share of a question's terms that a text has; one that it has by a synonym counts half."""
+    held = set(terms(text))
+    met = [1.0 if term in held else 0.5 if synonyms(term) & held else 0.0 for term in own_terms]
+    return sum(met) / len(met) if 1.0 in met else 0.0
 
 
 FEATURES = (

@@ -15,6 +15,7 @@ from functools import cache
 from nightherd.errors import SourceError
 from nightherd.methods.bundled import read_bundled
 from nightherd.methods.evidence import FEATURES, Candidate, candidates, features
+from nightherd.methods.expected import expected
 from nightherd.methods.lexicon import Topic
 from nightherd.methods.retrieval import Query
 from nightherd.methods.synonyms import terms
@@ -22,6 +23,8 @@ from nightherd.methods.types import Answer, Passage, Question, Quotation, Senten
 
 MOST_SENTENCES = 3
 MOST_WORDS = 380
+ENOUGH = 0.5
+"""Share of a question's words that a sentence with the number, date, person or place asked for must have."""
 _LONGEST = 80
 """A sentence of more words (a table, a list that was never punctuated) is quoted around its evidence."""
 
@@ -77,9 +80,20 @@ def answer_extractive(
         weights: models to decide by; None takes those that come with the package.
     """
     found = candidates(query.topic, query.own, passages)
+    is_known_topic = query.topic is not None and not query.topic.is_cued
+    is_cued = query.topic is not None and query.topic.is_cued
+    if is_cued:  # cues are everyday words: one alone shows nothing
+        found = [candidate for candidate in found if candidate.strong >= 2 or candidate.overlap >= 0.34]
+    wanted = None if is_known_topic else expected(question.text)
+    if wanted is not None:
+        found = [candidate for candidate in found if wanted.is_met(candidate.text) and candidate.overlap >= 0.34]
     model = (weights or shipped_weights())["topic" if query.topic else "generic"]
     confidence = model.probability(features(found), query.topic) if found else 0.0
-    chosen = choose(found, query.topic) if confidence >= model.threshold else []
+    if is_cued and any(2 * candidate.overlap + candidate.strong >= 3 for candidate in found):
+        confidence = max(confidence, model.threshold)
+    if wanted is not None and any(candidate.overlap >= ENOUGH for candidate in found):
+        confidence = max(confidence, model.threshold)
+    chosen = choose(found, query.topic if is_known_topic else None) if confidence >= model.threshold else []
     sentences = tuple(
         Sentence(text, True, "quoted from the source", Quotation(text, candidate.passage))
         for candidate in chosen

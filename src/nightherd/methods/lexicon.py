@@ -34,6 +34,11 @@ class Topic:
     sections: str = ""
 
     @property
+    def is_cued(self) -> bool:
+        """Whether all that is known of the topic are words that a question gave."""
+        return not self.asked
+
+    @property
     def patterns(self) -> tuple[re.Pattern[str], ...]:
         """`strong`, compiled."""
         return compiled(self.strong)

@@ -47,7 +47,7 @@ GROUPS: tuple[str, ...] = (
     "deer ungulate ungulates",
     "altitude height elevation agl",
     "image images imagery photographs photos frames pictures",
-    "count counts counting census abundance",
+    "count counts counting census abundance found seen recorded",
     "density abundance population",
     "transect transects strip strips",
     "detect detected detection detector detecting",
