@@ -17,6 +17,7 @@ from nightherd.methods.types import Answer, Passage, Question, Quotation, Senten
 
 PEOPLE, MACHINES = "METHODS.md", "methods.json"
 MAX_BYTES = 20_000_000
+NONE = "the run knows that there is none"
 
 Kind = Literal["train", "evaluate", "survey", "model"]
 State = Literal["recorded", "none", "unknown"]
@@ -194,7 +195,8 @@ def answer_from_record(record: MethodsRecord, question: Question, source: str = 
                 is_abstention=one.state == "unknown",
             )
         )
-    known = any(not sentence.is_abstention for sentence in sentences)
+    states = [one.state for one in record.statements if question.key in one.answers]
+    known = any(state != "unknown" for state in states)
     unknown = " ".join(sentence.text for sentence in sentences if sentence.is_abstention)
     return Answer(
         question.text,
@@ -203,5 +205,7 @@ def answer_from_record(record: MethodsRecord, question: Question, source: str = 
         confidence=1.0 if known else 0.0,
         looked_for=(question.topic,) if question.topic else (),
         looked_at=tuple(passages) or record_passages(record, source)[:4],
-        note=unknown or ("" if known else "the record says nothing about this"),
+        note=unknown
+        or ("" if known else "the record says nothing about this")
+        or (NONE if set(states) == {"none"} else ""),
     )
