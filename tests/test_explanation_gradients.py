@@ -23,7 +23,7 @@ from nightherd.explanation.activations import (  # noqa: E402
 from nightherd.explanation.eigencam import eigencam  # noqa: E402
 from nightherd.explanation.gradient import gradient  # noqa: E402
 from nightherd.explanation.methods import METHODS, explainer  # noqa: E402
-from nightherd.explanation.odam import odam  # noqa: E402
+from nightherd.explanation.odam import _level, odam  # noqa: E402
 from nightherd.explanation.types import Subject, Target  # noqa: E402
 from nightherd.types import Detections, FloatArray  # noqa: E402
 
@@ -89,7 +89,7 @@ def test_any_place_has_a_score_found_or_not(detector: TwoStageDetector) -> None:
 @pytest.mark.parametrize("number", range(3))
 def test_the_gradient_is_captums_saliency(detector: TwoStageDetector, targets: list[Target], number: int) -> None:
     ours = gradient(detector, IMAGE, targets)[number]
-    theirs = captum.Saliency(scalar(detector, targets, number)).attribute(as_input(IMAGE))
+    theirs = captum.Saliency(scalar(detector, targets, number)).attribute(as_input(IMAGE).requires_grad_())
     assert theirs.abs().max() > 0
     assert ours == pytest.approx(theirs[0, 0].detach().numpy(), rel=1e-4, abs=1e-7)
 
@@ -105,11 +105,28 @@ def test_odam_without_smoothing_is_captums_input_times_gradient_of_the_backbones
     def score(*maps: torch.Tensor) -> torch.Tensor:
         return log_odds(detector, detector.pyramid(list(maps)), SHAPE, regions, labels_of(targets))[number][None]
 
-    parts = captum.InputXGradient(score).attribute(tuple(seen.backbone))
+    parts = captum.InputXGradient(score).attribute(tuple(level.clone().requires_grad_() for level in seen.backbone))
     theirs = sum(to_image(part.detach().sum(dim=1), SHAPE)[0] for part in parts).clamp(min=0)
     ours = odam(detector, IMAGE, targets, smoothing=1)[number]
     assert ours.max() > 0
     assert ours == pytest.approx(theirs.numpy(), rel=1e-3, abs=1e-7)
+
+
+def test_the_window_around_a_target_changes_nothing_of_its_map(detector: TwoStageDetector) -> None:
+    image = np.random.default_rng(6).normal(0, 1, (320, 384)).astype(np.float32)
+    for box in ((130.0, 140.0, 150.0, 170.0), (300.0, 200.0, 384.0, 320.0)):
+        target = Target(box, 1)
+        seen = Activations(detector, image)
+        [region] = seen.regions([target])
+        left, top, right, bottom = seen.around(region)
+        assert (right - left) * (bottom - top) < image.size
+        score, leaves = seen.in_window(region, 1, (0, 0, 384, 320))
+        total = torch.zeros(image.shape)
+        for leaf, slope in zip(leaves, torch.autograd.grad(score, leaves, allow_unused=True), strict=True):
+            if slope is not None:
+                total += to_image(_level(leaf, slope, 3), image.shape)[0]
+        ours = odam(detector, image, [target])[0]
+        assert ours == pytest.approx(total.clamp(min=0).numpy(), rel=1e-3, abs=float(total.max()) * 1e-4)
 
 
 def test_enlarging_a_map_keeps_its_sum() -> None:

@@ -1,7 +1,7 @@
 """ODAM: instance-specific gradient × activation, on every map that the pyramid is made of (Zhao & Chan 2023).
 
 https://arxiv.org/abs/2304.06354. One forward pass a frame and one backward pass a target, through the pyramid and the
-head alone.
+head alone and around the target only.
 """
 
 from __future__ import annotations
@@ -43,16 +43,17 @@ def odam(
     if not targets:
         return np.zeros((0, *image.shape), np.float32)
     seen = Activations(detector, image)
-    scores = seen.log_odds(targets)
     maps = np.zeros((len(targets), *seen.shape), np.float32)
-    for number in range(len(targets)):
-        gradients = torch.autograd.grad(scores[number], seen.backbone, retain_graph=True, allow_unused=True)
-        heat = sum(
-            (to_image(_level(level, gradient, smoothing), seen.shape)[0]
-             for level, gradient in zip(seen.backbone, gradients, strict=True) if gradient is not None),
-            torch.zeros(seen.shape),
-        )  # fmt: skip
-        maps[number] = heat.clamp(min=0).numpy()
+    for number, (target, region) in enumerate(zip(targets, seen.regions(targets), strict=True)):
+        left, top, right, bottom = window = seen.around(region)
+        score, leaves = seen.in_window(region, target.label, window)
+        gradients = torch.autograd.grad(score, leaves, allow_unused=True)
+        shape = (bottom - top, right - left)
+        heat = torch.zeros(shape)
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            if gradient is not None:
+                heat = heat + to_image(_level(leaf, gradient, smoothing), shape)[0]
+        maps[number, top:bottom, left:right] = heat.clamp(min=0).numpy()
     return maps
 
 

@@ -36,6 +36,7 @@ from nightherd.workflows.evaluate_output import (
 from nightherd.workflows.evaluate_pictures import worst_images, worst_pictures
 from nightherd.workflows.evaluate_source import PROGRESS, dataset_digest, detections_of, open_source
 from nightherd.workflows.evaluate_truth import Table, is_table, read_table
+from nightherd.workflows.explain_mistakes import maps_for_mistakes, with_maps
 from nightherd.workflows.record import record_evaluation
 
 AGAINST_FOLDER = "against"
@@ -171,7 +172,10 @@ def evaluate(
         names=(source.name, other.name if other is not None else ""),
         track=track,
     )
-    worst, unseen = worst_pictures(worst_images(there, measured), measured)
+    errors = worst_images(there, measured)
+    worst, unseen = worst_pictures(errors, measured)
+    if source.detector is not None and isinstance(model, str | Path):
+        worst = with_maps(worst, maps_for_mistakes(model, errors, measured, mapping, threads=threads))
     notes = _notes_on_data(data, failures, unseen) + classes.notes(data.name)
     if other is not None and other_classes is not None and set(other_classes.only_found) != set(classes.only_found):
         notes.append(f"Compared in the classes that both find: {', '.join(classes.names)}.")

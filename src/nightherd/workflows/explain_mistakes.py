@@ -83,6 +83,12 @@ def maps_for_mistakes(
     return pictures
 
 
+def with_maps(pictures: Sequence[ReportPicture], maps: Sequence[ReportPicture]) -> list[ReportPicture]:
+    """Each picture, followed by the maps of the same image where there are any."""
+    of_image = {one.title: one for one in maps}
+    return [one for picture in pictures for one in (picture, of_image.get(picture.title)) if one is not None]
+
+
 def _mistakes(one: WorstImage, measured: Measurement) -> list[Mistake]:
     """What was wrong in an image: false alarms, the most confident first, and misses, by turns."""
     truth, found, outcome = measured.truth[one.number], measured.detections[one.number], one.outcome
