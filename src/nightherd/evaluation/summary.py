@@ -167,7 +167,7 @@ def _slices(
             "is_small": one.is_small,
         }
         inside = np.flatnonzero(one.part.images)
-        n_groups = len(inside) if groups is None else len({groups[image] for image in inside})
+        n_groups = len(inside) if groups is None else len({groups[int(image)] for image in inside})
         if n_groups < 2:
             reasons[f"slices.{one.part.column}.{one.part.value}.intervals"] = "one flight or image is no sample"
         ranges = {}

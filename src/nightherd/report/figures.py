@@ -18,6 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from nightherd.report.content import MARKERS, Array, FrameRow, Mark, colours
+from nightherd.report.fonts import drawable, families
 from nightherd.report.pictures import data_uri, scale_bar
 
 VECTOR_LIMIT = 1500
@@ -52,7 +53,7 @@ def draw_map(
         return ""
     middle = float((points[:, 1].min() + points[:, 1].max()) / 2)
     stretch = math.cos(math.radians(middle))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context({**_STYLE, "font.family": families(labels)}):
         low, high = _frame_of(points, stretch)
         aspect = (high[1] - low[1]) / ((high[0] - low[0]) * stretch)
         width = min(7.8, 8.5 / aspect)
@@ -188,7 +189,7 @@ def _draw_marks(axes: Any, labels: Sequence[str], marks: Sequence[Mark]) -> list
                 marker=marker,
                 linestyle="",
                 markersize=6,
-                label=f"{label} ({len(chosen):,})",
+                label=f"{drawable(label, families(labels))} ({len(chosen):,})",
             )
         )
     return handles
