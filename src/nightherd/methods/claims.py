@@ -127,9 +127,9 @@ GENERIC = frozenset(stem(word) for word in _STOP.split())
 """Stems that claim nothing: grammar, and the words with which answers talk about texts."""
 
 _LIGHT = """
-    link url access accessed host hosted username name paragraph evaluate evaluation task popular common develop criterion
-    calculation calculate measure metric creation shown machine relationships description explains methodology quality
-    source resources quantify objective select equal
+    link url access accessed host hosted username name paragraph evaluate evaluation task popular common develop
+    criterion calculation calculate measure metric creation shown machine relationships description explains
+    methodology quality source resources quantify objective select equal
     determine further purpose contain tasks practices development combination selection requirements compared
     collection setting multiple similar methodology note area relevant solely form support create increase build
     stages changes find structure depend original remain calculation initial project condition ability designed
@@ -188,6 +188,11 @@ def claiming_part(sentence: str) -> str:
 def is_silence(sentence: str) -> bool:
     """Whether a sentence says that the source does not tell, or that its writer does not know."""
     return bool(_SILENCE.search(clean(sentence)))
+
+
+def is_offer(sentence: str) -> bool:
+    """Whether a sentence offers help, asks for more, or leaves the source for what is known in general."""
+    return bool(_OFFER.search(sentence))
 
 
 def is_negated(sentence: str) -> bool:

@@ -170,8 +170,8 @@ def answer_part(text: str) -> str:
     """An answer without the marks that a prompt asks for, in the ways in which models keep or break them."""
     parts = [part.strip() for part in _FENCE.split(text)]
     told = [part for part in parts if part and not re.match(r"answer[ \t]*:[ \t]*\(provide your", part, re.IGNORECASE)]
-    joined = "\n\n".join(dict.fromkeys(told))
-    return re.sub(r"^(?:final |helpful )?answer[ \t]*:[ \t]*", "", joined.strip(), flags=re.IGNORECASE).strip()
+    bare = [re.sub(r"^(?:final |helpful )?answer[ \t]*:[ \t]*", "", part, flags=re.IGNORECASE).strip() for part in told]
+    return "\n\n".join(dict.fromkeys(part for part in bare if part))
 
 
 def _asked(text: str) -> str:

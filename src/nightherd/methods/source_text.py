@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nightherd.methods.claims import ACRONYMS, GENERIC, LIGHT, content_stems, number_words, numbers
@@ -102,22 +102,27 @@ class SourceText:
             self.has_name(part) if not part.islower() else stem(part) in self._stems | GENERIC for part in parts
         )
 
-    def best_window(self, stems: Iterable[str]) -> tuple[float, float, Line | None]:
-        """How much of a claim's weight meets in one window, how much occurs anywhere, and the line that says most."""
+    def best_window(self, stems: Iterable[str], repeated: Iterable[str] = ()) -> tuple[float, float, Line | None]:
+        """How much of a claim's weight meets in one window, how much occurs anywhere, and the line that says most.
+
+        Args:
+            stems: what is claimed.
+            repeated: stems that claim nothing, and still tell which line speaks of the same.
+        """
         wanted = {root: self.weight(root) for root in stems}
+        also = {root: self.weight(root) for root in repeated} | wanted
         total = sum(wanted.values())
         if not total or not self.lines:
             return 0.0, 0.0, None
-        best, best_place = 0.0, 0
+        best, near = (0.0, 0.0), self.lines[:1]
         for start, first in enumerate(self.lines):
             window = [line for line in self.lines[start : start + WINDOW] if line.passage is first.passage]
-            score = sum(weight for root, weight in wanted.items() if any(line.has(root) for line in window))
+            score = (_weight_in(window, wanted), _weight_in(window, also))
             if score > best:
-                best, best_place = score, start
-        near = self.lines[best_place : best_place + WINDOW]
-        said = max(near, key=lambda line: sum(wanted[root] for root in wanted if line.has(root)))
+                best, near = score, window
+        said = max(near, key=lambda line: _weight_in([line], also))
         anywhere = sum(weight for root, weight in wanted.items() if self.has_stem(root))
-        return best / total, anywhere / total, said if best else None
+        return best[0] / total, anywhere / total, said if best[0] else None
 
     def line_with(self, terms: Sequence[str]) -> Line | None:
         """The line that has most of some names or quotations."""
@@ -128,9 +133,14 @@ class SourceText:
         """A sentence of the source, verbatim as its passage has it."""
         return Quotation(verbatim(line.text, line.passage.text) or line.text, line.passage)
 
-    def key_terms(self, count: int = 5) -> list[str]:
+    def key_terms(self, count: int = 4) -> list[str]:
         """What the source is about: the terms that it repeats, longest and most frequent first."""
         return key_terms((line.text for line in self.lines), count)
+
+
+def _weight_in(lines: Sequence[Line], weights: Mapping[str, float]) -> float:
+    """The weight of the stems that lines have together."""
+    return sum(weight for root, weight in weights.items() if any(line.has(root) for line in lines))
 
 
 def _with_acronyms(line: str) -> set[str]:
@@ -154,11 +164,11 @@ def verbatim(fragment: str, text: str) -> str | None:
     return text[places[at] : end]
 
 
-def key_terms(lines: Iterable[str], count: int = 5) -> list[str]:
+def key_terms(lines: Iterable[str], count: int = 4) -> list[str]:
     """Terms of one to three words that lines repeat, as first written, telling ones first.
 
-    A longer term counts for more, one that shares its words with a better one is left out, and an acronym of the field
-    is followed by what it stands for.
+    A longer term counts for more, and one that shares its words with a better one is left out. The two most frequent of
+    the field's acronyms follow, with what they stand for.
     """
     seen: Counter[tuple[str, ...]] = Counter()
     shown: dict[tuple[str, ...], str] = {}
@@ -173,26 +183,17 @@ def key_terms(lines: Iterable[str], count: int = 5) -> list[str]:
                         shown.setdefault(key, " ".join(term))
     acronyms = {key: ACRONYMS[key[0]] for key in seen if key[0] in ACRONYMS and shown[key].isupper()}
     ranked = sorted(
-        (key for key in seen if len(key) > 1 or len(key[0]) > 3 or key in acronyms),
-        key=lambda key: (-_telling(key, seen[key], key in acronyms), key),
+        (key for key in seen if (len(key) > 1 or len(key[0]) > 3) and key not in acronyms),
+        key=lambda key: (-(seen[key] - 0.5) * (1.0 if len(key) == 1 else 2.7), key),
     )
     chosen: list[str] = []
     used: set[str] = set()
     for key in ranked:
-        if used & set(key):
-            continue
-        used |= set(key)
-        chosen.append(f"{shown[key]} ({acronyms[key]})" if key in acronyms else shown[key])
-        if len(chosen) == count:
-            break
-    return chosen
-
-
-def _telling(key: tuple[str, ...], count: int, is_acronym: bool) -> float:
-    """How much a term that occurs `count` times tells of what a text is about."""
-    if is_acronym:
-        return 2.0 * (count + 1)
-    return (count - 0.5) * (1.0 if len(key) == 1 else 2.5)
+        if not used & set(key) and len(chosen) < count:
+            used |= set(key)
+            chosen.append(shown[key])
+    frequent = sorted(acronyms, key=lambda key: (-seen[key], key))[:2]
+    return chosen + [f"{shown[key]} ({acronyms[key]})" for key in frequent]
 
 
 def _runs(line: str) -> list[list[str]]:

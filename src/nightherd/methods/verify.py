@@ -85,7 +85,8 @@ def _verify(sentence: str, source: SourceText, asked: _Asked) -> Sentence:
     explained = _explained(part, source)
     if missing := _missing(claims, source, asked, explained, is_negated(part)):
         return Sentence(sentence, False, _absent(missing))
-    known = asked.stems | {stem(word) for word in explained}
+    acronyms = {root for name in claims.names if name.rstrip("s").isupper() for root in content_stems(name)}
+    known = asked.stems | {stem(word) for word in explained} | acronyms
     stems = {root: word for root, word in claims.stems.items() if root not in known}
     telling = [root for root in stems if root not in LIGHT]
     if not (claims.numbers or claims.quotations or claims.names):
@@ -95,7 +96,7 @@ def _verify(sentence: str, source: SourceText, asked: _Asked) -> Sentence:
         if len(telling) < 2:
             return Sentence(sentence, False, _absent([_quoted(stems[root]) for root in telling]))
     if telling or (stems and not claims.names):
-        meeting, anywhere, line = source.best_window(stems)
+        meeting, anywhere, line = source.best_window(stems, claims.stems)
     else:
         meeting, anywhere, line = 1.0, 1.0, source.line_with([*claims.names, *claims.quotations])
     is_enough = any(meeting >= least and anywhere >= some for least, some in ((MEETING, 0.0), *LOOSE))
