@@ -5,6 +5,7 @@ Pure functions of arrays and a generator; a training crop is a function of (fram
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from nightherd.frames.normalise import normalise
+from nightherd.training.pasting import Donor, paste_objects
+from nightherd.training.sensor import dead_pixels, shading, stripes, white_noise
 from nightherd.types import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -29,9 +32,17 @@ class AugmentationSettings(BaseModel):
         flip, quarter_turns: mirror and turn; frames that look straight down have no upper side.
         tone: chance of a gamma on the grey scale, as another camera's AGC would give.
         gain, offset: spread of a factor (log) and a shift on the normalised pixels.
-        noise: chance of white noise (NETD) and of row or column stripes (fixed pattern).
+        noise: chance of white noise and of row or column stripes (fixed pattern).
+        netd: least and greatest standard deviation of white noise, in kelvin, on frames in °C; on others, whose scale
+            is not known, it is 0.03 to 0.25 of the normalised unit.
         blur: chance of a Gaussian blur of up to 1.3 px.
         invert: chance of black-hot.
+        shading: chance of a smooth ramp and vignette, as of a warm lens.
+        dead_pixels: chance of up to 0.1 % of the pixels being stuck cold or warm.
+        paste: chance that objects of another frame of the data set are set on free ground, as large on the ground as
+            they were where the frames tell their ground sample distance or height.
+        paste_objects: at most so many.
+        mosaic: chance that an image is made of four crops of half the side, of this frame and three others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,7 +57,13 @@ class AugmentationSettings(BaseModel):
     offset: float = Field(0.15, ge=0)
     noise: float = Field(0.35, ge=0, le=1)
     blur: float = Field(0.25, ge=0, le=1)
+    netd: tuple[float, float] = (0.03, 0.15)
     invert: float = Field(0.0, ge=0, le=1)
+    shading: float = Field(0.0, ge=0, le=1)
+    dead_pixels: float = Field(0.0, ge=0, le=1)
+    paste: float = Field(0.0, ge=0, le=1)
+    paste_objects: int = Field(4, ge=1)
+    mosaic: float = Field(0.0, ge=0, le=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +91,17 @@ def vary_tone(pixels: FloatArray, generator: np.random.Generator) -> FloatArray:
     return result
 
 
-def degrade(pixels: FloatArray, settings: AugmentationSettings, generator: np.random.Generator) -> FloatArray:
-    """Blur, gain, offset, noise, stripes and polarity on normalised pixels (H, W)."""
+def degrade(
+    pixels: FloatArray, settings: AugmentationSettings, generator: np.random.Generator, has_noise: bool = False
+) -> FloatArray:
+    """Blur, gain, offset, noise, stripes, shading, dead pixels and polarity on normalised pixels (H, W).
+
+    Args:
+        pixels: float32.
+        settings: how far.
+        generator: the only source of chance.
+        has_noise: white noise has had its chance already, in kelvin.
+    """
     image = pixels
     if generator.random() < settings.blur:
         image = ndimage.gaussian_filter(image, generator.uniform(0.4, 1.3))
@@ -83,12 +109,13 @@ def degrade(pixels: FloatArray, settings: AugmentationSettings, generator: np.ra
     shift = generator.normal(0, settings.offset) if settings.offset else 0.0
     image = image * np.float32(gain) + np.float32(shift)
     if generator.random() < settings.noise:
-        image = image + generator.standard_normal(image.shape, np.float32) * np.float32(generator.uniform(0.03, 0.25))
+        image = image if has_noise else white_noise(image, 0.03, 0.25, generator)
         if generator.random() < 0.5:
-            strength = np.float32(generator.uniform(0.02, 0.12))
-            axis = int(generator.integers(2))
-            shape = (image.shape[0], 1) if axis == 0 else (1, image.shape[1])
-            image = image + generator.standard_normal(shape, np.float32) * strength
+            image = stripes(image, 0.02, 0.12, generator)
+    if settings.shading and generator.random() < settings.shading:
+        image = shading(image, 0.6, generator)
+    if settings.dead_pixels and generator.random() < settings.dead_pixels:
+        image = dead_pixels(image, 1e-3, generator)
     if generator.random() < settings.invert:
         image = -image
     return np.ascontiguousarray(image, np.float32)
@@ -102,8 +129,10 @@ def training_sample(
     settings: AugmentationSettings,
     generator: np.random.Generator,
     focus: FloatArray | None = None,
+    is_celsius: bool = False,
+    donor: Donor | None = None,
 ) -> Sample:
-    """A varied training image of one frame: tone, normalisation of the whole frame, crop at a scale, turn, degrade.
+    """A varied training image of one frame: tone, normalisation of the whole frame, paste, crop, turn, degrade.
 
     Args:
         pixels: (H, W) in the frame's own unit.
@@ -113,9 +142,20 @@ def training_sample(
         generator: the only source of chance.
         focus: (K, 4), xyxy pixels of the frame; where there are any, the crop is laid around one of them instead of an
             object. They are no truth.
+        is_celsius: whether the pixels are degrees, so that noise can be added in kelvin.
+        donor: another frame, whose objects are pasted into this one.
     """
     frame = vary_tone(pixels, generator) if generator.random() < settings.tone else pixels
+    has_noise = is_celsius and generator.random() < settings.noise
+    if has_noise:
+        frame = white_noise(frame, *settings.netd, generator)
     frame = normalise(frame)
+    if donor is not None:
+        occupied = ignore if focus is None else np.concatenate([ignore, focus])
+        may_turn = settings.flip and settings.quarter_turns
+        frame, boxes, labels = paste_objects(
+            frame, boxes, labels, occupied, donor, settings.paste_objects, generator, may_turn
+        )
     if settings.crop:
         sample = _crop(frame, boxes, labels, ignore, settings, generator, focus)
     else:
@@ -125,7 +165,7 @@ def training_sample(
     if settings.quarter_turns and settings.crop:
         for _ in range(int(generator.integers(4))):
             sample = quarter_turn(sample)
-    return Sample(degrade(sample.pixels, settings, generator), sample.boxes, sample.labels, sample.ignore)
+    return Sample(degrade(sample.pixels, settings, generator, is_celsius), sample.boxes, sample.labels, sample.ignore)
 
 
 def flip(sample: Sample) -> Sample:
@@ -146,6 +186,19 @@ def quarter_turn(sample: Sample) -> Sample:
         return np.stack([boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]], 1).astype(np.float32)
 
     return Sample(np.rot90(sample.pixels), turn(sample.boxes), sample.labels, turn(sample.ignore))
+
+
+def mosaic(samples: Sequence[Sample]) -> Sample:
+    """Four images of one square size as one, two by two."""
+    side = samples[0].pixels.shape[0]
+    top, bottom = (np.concatenate([samples[i].pixels, samples[i + 1].pixels], axis=1) for i in (0, 2))
+    shifts = [np.array([x, y, x, y], np.float32) for y in (0, side) for x in (0, side)]
+    return Sample(
+        np.concatenate([top, bottom]),
+        np.concatenate([s.boxes + shift for s, shift in zip(samples, shifts, strict=True)]).astype(np.float32),
+        np.concatenate([s.labels for s in samples]),
+        np.concatenate([s.ignore + shift for s, shift in zip(samples, shifts, strict=True)]).astype(np.float32),
+    )
 
 
 def _crop(

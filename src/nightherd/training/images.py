@@ -14,7 +14,10 @@ from torch import Tensor
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.detector.two_stage import Target
 from nightherd.errors import DatasetError
-from nightherd.training.augmentation import AugmentationSettings, Sample, training_sample
+from nightherd.frames.normalise import normalise
+from nightherd.training.augmentation import AugmentationSettings, Sample, mosaic, training_sample
+from nightherd.training.companions import Companions
+from nightherd.training.pasting import Donor
 from nightherd.types import FloatArray, Frame
 
 ReadFrame = Callable[[Path], Frame]
@@ -27,6 +30,7 @@ class FrameCache:
         self._read = read
         self._room = limit
         self._kept: dict[Path, npt.NDArray[np.generic]] = {}
+        self._celsius: set[Path] = set()
 
     def pixels(self, image: LabelledImage) -> FloatArray:
         """The pixels (H, W) of an image, float32.
@@ -38,7 +42,10 @@ class FrameCache:
         kept = self._kept.get(image.path)
         if kept is not None:
             return kept.astype(np.float32)
-        pixels = self._read(image.path).pixels
+        frame = self._read(image.path)
+        pixels = frame.pixels
+        if frame.unit == "celsius":
+            self._celsius.add(image.path)
         if pixels.shape != (image.height, image.width):
             found = f"{pixels.shape[1]} x {pixels.shape[0]}"
             raise DatasetError(f"is {found} pixels, its labels say {image.width} x {image.height}", image.path)
@@ -48,6 +55,10 @@ class FrameCache:
             self._room -= compact.nbytes
             self._kept[image.path] = compact
         return pixels
+
+    def is_celsius(self, image: LabelledImage) -> bool:
+        """Whether the pixels of an image, which have been asked for before, are degrees Celsius."""
+        return image.path in self._celsius
 
 
 def schedule(datasets: Sequence[Dataset], weights: Sequence[float], n: int, seed: int) -> list[LabelledImage]:
@@ -98,6 +109,44 @@ def move_target(target: Target, device: torch.device) -> Target:
     )
 
 
+def sample_at(
+    image: LabelledImage,
+    place: int,
+    cache: FrameCache,
+    settings: AugmentationSettings,
+    seed: int,
+    companions: Companions | None = None,
+) -> Sample:
+    """The training image at a place of a run, by (seed, place) and the image alone; see `batches`."""
+    generator = np.random.default_rng((seed, 2, place))
+    mixing = np.random.default_rng((seed, 3, place))
+    if companions is not None and settings.crop and mixing.random() < settings.mosaic:
+        half = settings.model_copy(update={"crop": settings.crop // 2})
+        tiles = [image, *companions.some(image, 3, mixing)]
+        return mosaic([_sample(tile, cache, half, generator, mixing, companions) for tile in tiles])
+    return _sample(image, cache, settings, generator, mixing, companions)
+
+
+def _sample(
+    image: LabelledImage,
+    cache: FrameCache,
+    settings: AugmentationSettings,
+    generator: np.random.Generator,
+    mixing: np.random.Generator,
+    companions: Companions | None,
+) -> Sample:
+    pixels = cache.pixels(image)
+    chosen = None
+    if companions is not None and mixing.random() < settings.paste:
+        chosen = companions.donor(image, mixing)
+    donor = None
+    if chosen is not None:
+        source, factor = chosen
+        donor = Donor(normalise(cache.pixels(source)), source.boxes, source.labels, source.ignore, factor)
+    truth = (image.boxes, image.labels, image.ignore)
+    return training_sample(pixels, *truth, settings, generator, image.focus, cache.is_celsius(image), donor)
+
+
 def batches(
     order: Sequence[LabelledImage],
     cache: FrameCache,
@@ -108,6 +157,7 @@ def batches(
     rank: int = 0,
     processes: int = 1,
     ahead: int = 3,
+    companions: Companions | None = None,
 ) -> Iterator[tuple[Tensor, list[Target]]]:
     """The batches of a run from `first_step` on, made by one thread a few steps ahead.
 
@@ -116,17 +166,12 @@ def batches(
     Args:
         order: the image at each place; `len(order)` is a multiple of `batch`.
         batch: images a step over all processes; this process makes places rank, rank + processes, … of each step.
+        companions: frames to mix with, for copy-paste and mosaic.
     """
 
     def make(step: int) -> tuple[Tensor, list[Target]]:
-        samples = []
-        for place in range(step * batch + rank, (step + 1) * batch, processes):
-            image = order[place]
-            generator = np.random.default_rng((seed, 2, place))
-            pixels = cache.pixels(image)
-            truth = (image.boxes, image.labels, image.ignore)
-            samples.append(training_sample(pixels, *truth, settings, generator, focus=image.focus))
-        return to_batch(samples)
+        places = range(step * batch + rank, (step + 1) * batch, processes)
+        return to_batch([sample_at(order[p], p, cache, settings, seed, companions) for p in places])
 
     steps = len(order) // batch
     with ThreadPoolExecutor(1, thread_name_prefix="images") as pool:

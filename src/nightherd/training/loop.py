@@ -28,6 +28,7 @@ from nightherd.training.checkpoints import (
     save_state,
     save_tensors,
 )
+from nightherd.training.companions import Companions
 from nightherd.training.images import FrameCache, ReadFrame, batches, schedule
 from nightherd.training.optimizers import OPTIMIZERS, SCHEDULES, parameter_groups, set_training_mode
 from nightherd.training.pace import Pace
@@ -137,12 +138,13 @@ def train(
 
     order = schedule(train_sets, weights, steps * settings.batch, settings.seed)
     cache = FrameCache(read, int(settings.cache_gb * 1e9))
+    others = Companions(train_sets)
     held_out = spread_over(validation.images, settings.validate_images) if validation is not None else []
     every = max(1, settings.validate_every // settings.batch) if settings.validate_every else steps
     one_step, rate_at = Step(model, settings, accelerator), SCHEDULES[settings.schedule]
     stopped, pace, saved_at, saved_step = False, Pace(), time.perf_counter(), step
     for images, targets in batches(
-        order, cache, settings.augmentation, settings.batch, settings.seed, step, rank, processes
+        order, cache, settings.augmentation, settings.batch, settings.seed, step, rank, processes, companions=others
     ):
         set_training_mode(model, settings)
         factor = rate_at(step, steps, settings)
