@@ -149,7 +149,7 @@ def is_reported(question: Question, answer: Answer) -> bool:
         return answer.is_known
     from nightherd.methods.reported import is_reported as says_something
 
-    return bool(says_something(question.text, answer.text))
+    return says_something(question.text, answer.text).reported
 
 
 def row(source: Source, number: int, question: Question, answer: Answer) -> Row:
@@ -177,6 +177,7 @@ def row(source: Source, number: int, question: Question, answer: Answer) -> Row:
         "answer": answer.text[:LONGEST_ANSWER],
         "evidence": evidence[:MOST_EVIDENCE],
         "confidence": round(answer.confidence, 4),
+        "looked_for": list(answer.looked_for)[:12],
         "is_none": answer.note == NONE,
         "note": answer.note,
     }
