@@ -90,6 +90,11 @@ def test_a_part_of_one_flight_has_no_interval_where_flights_are_resampled() -> N
     assert metrics["reasons"]["slices.flight.a.intervals"]
 
 
+def test_a_single_image_has_no_intervals() -> None:
+    truth, found = scene(2, 1)
+    assert summarise(Measurement(truth, found, CLASSES), replicates=10).metrics["intervals"] == {}
+
+
 def degraded(found: list[Detections], share: float) -> list[Detections]:
     generator = np.random.default_rng(0)
     return [one.select(generator.random(len(one)) >= share) for one in found]

@@ -160,7 +160,7 @@ def _table(metrics: Mapping[str, Any]) -> list[str]:
     if metrics["error_types"]:
         costs = {name: one["cost"] for name, one in metrics["error_types"].items() if not name.startswith("false_")}
         known = sorted((name for name in costs if costs[name] is not None), key=lambda name: -costs[name])
-        if known:
+        if known and costs[known[0]] > 0:
             lines += ["costs in AP50: " + ", ".join(f"{name} {costs[name]:.3f}" for name in known), ""]
     if comparison := metrics.get("against"):
         lines += [f"against {comparison['name']}:", *(f"  {sentence}" for sentence in comparison["sentences"]), ""]

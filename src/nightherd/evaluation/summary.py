@@ -51,7 +51,7 @@ def summarise(
 
     Args:
         measured: the detector on the images.
-        replicates, seed, groups: of the bootstrap; 0 replicates give no intervals.
+        replicates, seed, groups: of the bootstrap; 0 replicates give no intervals, nor does a single image.
         against: another detector on the same images, to be compared with.
         names: of the two.
         track: shows progress, called as `track(items, description, total)`.
@@ -66,7 +66,7 @@ def summarise(
         return found | (differences(found, against.main_figures(weights)) if against is not None else {})
 
     found: dict[str, Interval | None] = {}
-    if replicates and n:
+    if replicates and n > 1:  # one image is no sample: every replicate would be the same
         found = intervals(statistic, n, replicates, seed, groups, track=track)
     metrics, reasons = _skeleton(measured)
     for name, value in figures.items():

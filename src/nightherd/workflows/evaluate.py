@@ -182,10 +182,10 @@ def evaluate(
     notes += summary.notes
     resampled = f"percentile bootstrap over {unit}, {replicates} samples, seed {seed}"
     if replicates:
-        notes.append(f"Intervals: 95 %, {resampled}.")
+        notes.append(f"Intervals: 95 %, {resampled}." if len(there) > 1 else "No intervals: one image is no sample.")
     metrics = {
         **summary.metrics,
-        "resampled": resampled if replicates else None,
+        "resampled": resampled if replicates and len(there) > 1 else None,
         "images_failed": [{"file_name": name, "reason": reason} for name, reason in failures.items()],
         "notes": notes,
         "settings": settings,
