@@ -16,6 +16,7 @@ import torch
 
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.detector.presets import build_detector, preset
+from nightherd.training.images import ReadFrame
 from nightherd.training.loop import Progress, TrainingResult, train
 from nightherd.training.settings import training_settings
 from nightherd.types import Frame
@@ -69,6 +70,7 @@ def run(
     data: Dataset | None = None,
     validation: Dataset | None = None,
     report: Callable[[Progress], None] = lambda _: None,
+    read: ReadFrame = read,
     **changes: object,
 ) -> TrainingResult:
     chosen = training_settings({**TINY, **changes})
