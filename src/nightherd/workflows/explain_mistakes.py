@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nightherd.evaluation.measurement import Measurement
     from nightherd.workflows.evaluate_pictures import WorstImage
 
-EACH = 3
+EACH = 2
 """Mistakes of an image that are explained."""
 
 
@@ -107,7 +107,7 @@ def _mistakes(one: WorstImage, measured: Measurement) -> list[Mistake]:
 def _draw(
     opened: ExplainedModel, image: LabelledImage, mistakes: Sequence[Mistake], mapping: Mapping[str, str]
 ) -> bytes | None:
-    """A row of pictures as a PNG; None where no mistake is of a class that the model knows or has an area."""
+    """The pictures, one below the other, as a PNG; None where no mistake has an area and a class that the model knows."""
     from nightherd.frames.readers import read_frame
 
     classes = [mapping.get(name, name) for name in opened.predictor.classes]
@@ -129,5 +129,5 @@ def _draw(
         panels = object_panels(frame.pixels, [(DEFAULT_METHOD, scene.on_frame(heat, tile))], box, found, labelled)
         pictures.append(captioned(panels, mistake.title, "", ""))
     data = io.BytesIO()
-    contact_sheet([("", pictures)]).quantize(128).save(data, "PNG")
+    contact_sheet([("", pictures)], columns=1).quantize(128).save(data, "PNG")
     return data.getvalue()
