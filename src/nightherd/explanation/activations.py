@@ -28,6 +28,11 @@ MARGIN = 3
 3 × 3 convolution and the smoothing of gradients."""
 
 
+def use_threads(threads: int) -> None:
+    """Keeps torch to so many cores, in the whole process."""
+    torch.set_num_threads(threads)
+
+
 def as_input(image: FloatArray) -> Tensor:
     """A normalised image (H, W) as the detector's input (1, 1, H, W)."""
     return torch.from_numpy(image.copy())[None, None]

@@ -107,7 +107,7 @@ def _mistakes(one: WorstImage, measured: Measurement) -> list[Mistake]:
 def _draw(
     opened: ExplainedModel, image: LabelledImage, mistakes: Sequence[Mistake], mapping: Mapping[str, str]
 ) -> bytes | None:
-    """The pictures, one below the other, as a PNG; None where no mistake has an area and a class that the model knows."""
+    """The pictures, one below the other, as a PNG; None without one that has an area and a known class."""
     from nightherd.frames.readers import read_frame
 
     classes = [mapping.get(name, name) for name in opened.predictor.classes]

@@ -82,12 +82,11 @@ def open_model(
     detector = None
     word = f"{DEFAULT_METHOD} is faster and needs pip install 'nightherd[train]'"
     if has_torch():
-        import torch
-
         from nightherd.detector.export import detector_of_onnx
+        from nightherd.explanation.activations import use_threads
 
         if threads is not None:
-            torch.set_num_threads(threads)
+            use_threads(threads)
         try:
             detector, _, _ = detector_of_onnx(path)
             detector.requires_grad_(False)
