@@ -218,6 +218,8 @@ def test_sentences_end_where_people_end_them() -> None:
     [
         (["the con-", "volution"], [], "the convolution"),
         (["a multi-", "scale map"], [], "a multi-scale map"),
+        (["the pre-", "dictions"], [], "the predictions"),
+        (["pre-", "trained"], ["pre-trained"], "pre-trained"),
         (["a far-", "sighted owl"], ["far-sighted"], "a far-sighted owl"),
         (["the ResNet-", "50 net"], [], "the ResNet-50 net"),
         (["see https://github.com/a/", "b for code"], [], "see https://github.com/a/b for code"),

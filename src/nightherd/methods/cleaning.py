@@ -27,8 +27,7 @@ _UNMAPPED = re.compile(r"\(cid:\d+\)")
 _CONTROL = re.compile(r"[\u0001\u0003-\u0008\u000b\u000e-\u001f\u007f\u202a-\u202e\u2066-\u2069]")
 _BROKEN = re.compile(rf"(\w+)([-{_SOFT_HYPHENS}])$")
 _KEEPS_HYPHEN = words_of(
-    "self non cross multi semi well high low real state pre post co two three four five one long short large small "
-    "open deep fine k end data time class ground hard early top bottom"
+    "self non cross multi semi well high low real two three four five large small open deep fine k"
 )
 _LEFT = {ord(character): "" if character == "\u00ad" else "-" for character in _SOFT_HYPHENS}
 _URL_END = re.compile(r"(?:https?://|www\.|doi\.org/)\S*$")
@@ -79,7 +78,7 @@ def _link(before: str, line: str, is_url: bool, words: frozenset[str]) -> str:
         return "-"
     if head + tail in words:
         return ""
-    return "-" if head in _KEEPS_HYPHEN else ""
+    return "-" if head in _KEEPS_HYPHEN and len(tail) > 3 else ""
 
 
 def _continues_url(url: str, line: str) -> bool:

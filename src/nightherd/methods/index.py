@@ -25,7 +25,7 @@ from nightherd.methods.passages import Track, content_key, read_passages, source
 from nightherd.methods.synonyms import terms
 from nightherd.methods.types import Passage
 
-VERSION: Final = "6"
+VERSION: Final = "7"
 """Part of the key: changes whenever passages or terms would come out differently."""
 
 
