@@ -31,7 +31,7 @@ MOST_NAMES = 90
 MOST_SHOWN = 40
 """Sources whose whole tables the page holds; audit.csv holds all."""
 _LONGEST_NAME = 42
-_TOO_TALL = 28.0
+_TOO_TALL = 14.0
 
 
 def share_picture(questions: Sequence[Mapping[str, Any]], sources: int) -> bytes:
@@ -62,7 +62,9 @@ def share_picture(questions: Sequence[Mapping[str, Any]], sources: int) -> bytes
         axes.barh(places, [1.0] * len(bars), color=NO, height=0.7)
         axes.barh(places, [yes / n if n else 0 for _, yes, n in bars], color=YES, height=0.7)
         for place, (_, yes, n) in enumerate(bars):
-            axes.text(1.01, place, f"{yes:,} of {n:,}", va="center", fontsize=8.5, color="#333333")
+            axes.text(
+                1.01, place, f"{yes:,} of {n:,}" if n else "ties only", va="center", fontsize=8.5, color="#333333"
+            )
         axes.set_yticks(places, [name[:_LONGEST_NAME] for name, _, _ in bars])
         axes.set(xlim=(0, 1), ylim=(-0.6, len(bars) - 0.4), xlabel=label)
         axes.set_xticks(np.linspace(0, 1, 5), ["0", "25 %", "50 %", "75 %", "100 %"])
@@ -81,7 +83,7 @@ def matrix_picture(questions: Sequence[Mapping[str, Any]], decisions: Mapping[st
     rows = sorted(decisions.items(), key=lambda item: (-sum(v is True for v in item[1].values()), item[0]))
     values = np.array([[{True: 2, False: 0, None: 1}[one.get(key)] for key in keys] for _, one in rows])
     named = len(rows) <= MOST_NAMES
-    height = 0.21 * len(rows) if named else min(0.05 * len(rows) + 4, _TOO_TALL)
+    height = 0.21 * len(rows) if named else min(0.02 * len(rows) + 3.5, _TOO_TALL)
     tops = [f"{q['number']} {q['key'].replace('-', ' ')}"[:_LONGEST_NAME] for q in questions]
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(3.6 + 0.24 * len(keys) if named else 8.2, 2.6 + height), layout="constrained")
