@@ -180,3 +180,8 @@ def test_a_quotation_is_found_however_it_was_broken(parts: list[str]) -> None:
     whole = " ".join(parts)
     broken = whole.replace(" ", "  \n").replace("th", "t-\nh", 1)
     assert verbatim(broken, f"Before {whole} after.") is not None
+
+
+@pytest.mark.parametrize("piece", ["a-", "Abc Def (AD) ", "not ", '"', "1 ", ":\n", "http://", "(", "Abc "])
+def test_long_answers_of_one_piece_are_verified_too(piece: str) -> None:
+    assert verify_answer(piece * 3000, SOURCE) is not None

@@ -51,7 +51,9 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 _PREFIX = re.compile(r"^(?:mis(?=[a-z]{5})|im(?=balanc)|un(?=[a-z]{6}))", re.IGNORECASE)
-_URL = re.compile(r"(?:https?://|www\.)[^\s<>\"')\]]+|\b[\w.-]+\.(?:com|org|net|io|edu|gov|de|uk|ai)/[^\s<>\"')\]]+")
+_URL = re.compile(
+    r"(?:https?://|www\.)[^\s<>\"')\]]+|(?<![\w.-])[\w.-]{1,80}\.(?:com|org|net|io|edu|gov|de|uk|ai)/[^\s<>\"')\]]+"
+)
 _QUOTED = re.compile(r'"([^"]{2,600})"')
 _NUMBER = re.compile(
     r"(?<![\w.])([-+]?)(\d{1,3}(?:[, ]\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:e([-+]?\d+))?"
@@ -203,8 +205,9 @@ def is_negated(sentence: str) -> bool:
 def spelt_out(sentence: str) -> dict[str, set[str]]:
     """Acronyms that a sentence explains, "random forest (RF)", each with the words it stands for, small."""
     found: dict[str, set[str]] = {}
-    for match in re.finditer(r"\(([A-Z][A-Za-z]{1,6}?)s?\)", clean(sentence)):
-        before = words(clean(sentence)[: match.start()])
+    text = clean(sentence)
+    for match in re.finditer(r"\(([A-Z][A-Za-z]{1,6}?)s?\)", text):
+        before = words(text[max(0, match.start() - 150) : match.start()])
         parts = [part for word in before[-7:] for part in word.split("-")]
         initials = match.group(1).casefold()
         if "".join(part[0] for part in parts[-len(initials) :]).casefold() == initials:
@@ -282,7 +285,7 @@ def _names(text: str, lower_words: Set[str]) -> list[str]:
             and word[0].isupper()
             and word.casefold() not in lower_words
             and stem(word) not in GENERIC
-            and not re.search(r"[.!?:\"]\s*$|^\W*$", text[: match.start()])
+            and not re.search(r"[.!?:\"]\s*$|^\W*$", text[max(0, match.start() - 20) : match.start()])
         ):
             found.append(word)
     return found
