@@ -105,7 +105,8 @@ def _candidate(topic: Topic | None, own_terms: frozenset[str], passage: Passage,
     is_reference = is_references(passage.section) or bool(table("reference").search(text))
     strong = topic.patterns if topic and not is_reference else ()
     weak = compiled(topic.weak) if topic and not is_reference else ()
-    cites = table("cites").search(text) and not table("we").search(text)
+    is_own = passage.kind == "record" or bool(table("own").search(text))
+    cites = table("cites").search(text) and not is_own
     return Candidate(
         passage,
         start,
@@ -113,7 +114,7 @@ def _candidate(topic: Topic | None, own_terms: frozenset[str], passage: Passage,
         strong=sum(1 for pattern in strong if pattern.search(text)),
         weak=sum(1 for pattern in weak if pattern.search(text)),
         names=len({match.group().lower() for pattern in strong[:1] for match in pattern.finditer(text)}),
-        is_own=passage.kind == "record" or bool(table("own").search(text)),
+        is_own=is_own,
         is_others=is_reference or bool(cites) or bool(table("others").search(text)),
         is_whole=text[0].isupper() and text[-1] in ".;:" and passage.kind != "caption",
         learning=len({match.group().lower() for match in table("learning").finditer(text)}),

@@ -113,7 +113,7 @@ def choose(found: Sequence[Candidate], topic: Topic | None) -> list[Candidate]:
             break
         if topic and not candidate.strong:
             continue
-        if chosen and candidate.is_others:
+        if candidate.is_others:
             continue
         stems = set(terms(candidate.text))
         if any(len(stems & other) > 0.6 * min(len(stems), len(other)) for other in said):
