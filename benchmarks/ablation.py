@@ -66,7 +66,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "ohem": {"detector": {"head": {"sampler": "ohem"}}},
     "hard-negative": {"detector": {"head": {"sampler": "hard-negative"}}},
     "rfla": {"detector": {"proposals": {"assignment": "rfla"}}},
-    "copy-paste": {"augmentation": {"copy_paste": 0.5}},
+    "copy-paste": {"augmentation": {"paste": 0.5}},
     "no-thermal": {"augmentation": {"tone": 0, "gain": 0, "offset": 0, "noise": 0, "blur": 0}},
     "no-ema": {"ema": 0.0},
 }
