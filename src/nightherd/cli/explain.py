@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     def explain(
         model: str = typer.Argument(..., metavar="MODEL", help="A bundled model's name or a model file."),
         images: list[Path] = typer.Argument(
-            None, metavar="[IMAGE]...", readable=False, help="Images, or folders of images; without, those of --data."
+            None, metavar="IMAGE", readable=False, help="Images, or folders of images; without, those of --data."
         ),
         data: str | None = typer.Option(
             None, help="Labels to compare with: a folder, a label file or the name of a data set."
