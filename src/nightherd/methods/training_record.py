@@ -100,7 +100,13 @@ _AUGMENTATIONS = {
     "offset": "a shift of the normalised pixels with spread {}",
     "noise": "chance {} of white noise and of row or column stripes",
     "blur": "chance {} of a Gaussian blur",
+    "netd": "white noise of {} kelvin where frames are in degrees Celsius",
     "invert": "chance {} of inverted polarity",
+    "shading": "chance {} of a smooth ramp and vignette",
+    "dead_pixels": "chance {} of up to 0.1 % stuck pixels",
+    "paste": "chance {} of copy-paste of labelled objects from other frames",
+    "paste_objects": "at most {} objects pasted",
+    "mosaic": "chance {} of a mosaic of four crops",
 }
 
 
@@ -110,6 +116,8 @@ def _augmentation(settings: Facts) -> Statement:
         return not_recorded(TRAINING, "Augmentation", "how training frames were varied.", ("augmentation",))
     parts, off = [], []
     for name, value in values.items():
+        if (name == "paste_objects" and not values.get("paste")) or (name == "netd" and not values.get("noise")):
+            continue
         if name == "crop":
             parts.append(f"random crops of {value} x {value} pixels" if value else "no crops")
         elif value is None or value is False or value == 0:
