@@ -121,8 +121,8 @@ class RegionHead(RoIHeads):  # type: ignore[misc]
         self, features: dict[str, Tensor], regions: list[Tensor], image_shapes: list[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         pooled = self.box_roi_pool(features, regions, image_shapes)
-        predicted: tuple[Tensor, Tensor] = self.box_predictor(self.box_head(pooled))
-        return predicted
+        logits, deltas = self.box_predictor(self.box_head(pooled))
+        return logits.float(), deltas.float()
 
     @torch.no_grad()
     def _loss_of_each(

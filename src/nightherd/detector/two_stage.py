@@ -66,15 +66,19 @@ class TwoStageDetector(nn.Module):
     def losses(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
         """The four losses of a batch; region sampling draws from torch's global generator.
 
+        Under autocast the layers of both stages run in its type as well; boxes and losses stay float32.
+
         Args:
             images: (B, 1, H, W), normalised.
             targets: the truth of each image.
         """
         maps = self.maps(images)
+        objectness, deltas = self.proposals.head(list(maps.values()))
+        predicted = ([level.float() for level in objectness], [level.float() for level in deltas])
         with torch.autocast(images.device.type, enabled=False):
-            boxes, first = self.proposals(self._image_list(images), maps, targets)
-            sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * images.shape[0]
-            _, second = self.head(maps, boxes, sizes, targets)
+            boxes, first = self.proposals(self._image_list(images), maps, targets, predicted)
+        sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * images.shape[0]
+        _, second = self.head(maps, boxes, sizes, targets)
         return {**first, **second}
 
     def forward(self, images: Tensor) -> list[dict[str, Tensor]]:
