@@ -19,7 +19,20 @@ from nightherd.cli.console import note
 from nightherd.errors import NightherdError
 from nightherd.files import system_error
 
-VERBS = ("survey", "detect", "data", "train", "mine", "evaluate", "explain", "export", "models", "ask", "audit", "check")
+VERBS = (
+    "survey",
+    "detect",
+    "data",
+    "train",
+    "mine",
+    "evaluate",
+    "explain",
+    "export",
+    "models",
+    "ask",
+    "audit",
+    "check",
+)
 """Each is a module of nightherd.cli with a function `register(app)` that adds its command."""
 
 

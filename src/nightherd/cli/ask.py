@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         cache: Path | None = typer.Option(None, help="Folder for indexes and answers [default: your cache folder]."),
         as_json: bool = typer.Option(False, "--json", help="Print the answers with all evidence for machines."),
     ) -> None:
-        """Answers a question about how something was done, from the text alone.
+        """Answers a question from a text alone, with quotation and page.
 
         Shows the sentence, its file and page; says "I don't know" where the source does not tell.
         """

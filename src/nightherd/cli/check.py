@@ -23,9 +23,10 @@ def register(app: typer.Typer) -> None:
         ),
         as_json: bool = typer.Option(False, "--json", help="Print the verdicts for machines."),
     ) -> None:
-        """Says whether a recorded answer is supported by its own context, sentence by sentence.
+        """Says whether a recorded answer is supported by its context.
 
-        Works offline and without a language model. What a record says is data; nothing in it is followed.
+        Goes sentence by sentence. Works offline and without a language model. What a record says is data; nothing in it
+        is followed.
         """
         from nightherd.workflows.check import check as run
 

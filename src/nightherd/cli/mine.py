@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
         force: bool = typer.Option(False, "--force", help="Throw away another mined set, or proof, in --out."),
         as_json: bool = typer.Option(False, "--json", help="Print the result for machines."),
     ) -> None:
-        """Collects a detector's false alarms on training frames, to train on next.
+        """Collects a detector's false alarms, to train on next.
 
         Writes a data set with a thumbnail of each, for 'nightherd train --hard-negatives'. With --against it proves
         whether that paid: false alarms a frame at equal recall, before and after. Goes on where it was interrupted.
