@@ -199,7 +199,7 @@ def evaluate(
         (folder / OTHER_DETECTIONS).unlink(missing_ok=True)
     record_evaluation(folder, metrics, data, dataset, note)
     write_figures(folder, metrics, summary, worst)
-    _clear(folder)
+    _clear(folder, source.detector is not None)
     return {**metrics, "out": str(folder), "was_finished": False}
 
 
@@ -289,9 +289,10 @@ def _command(model: object, dataset: object, against: object, images: Path | Non
     return shlex.join(words)
 
 
-def _clear(folder: Path) -> None:
-    """Takes away the records of the runs, which the results replace."""
-    (folder / PROGRESS).unlink(missing_ok=True)
+def _clear(folder: Path, has_run: bool) -> None:
+    """Takes away the records of the runs, which the results replace; without a run, one there is another's."""
+    if has_run:
+        (folder / PROGRESS).unlink(missing_ok=True)
     inner = folder / AGAINST_FOLDER
     if inner.is_dir():
         (inner / PROGRESS).unlink(missing_ok=True)
