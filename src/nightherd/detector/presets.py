@@ -124,13 +124,14 @@ def preset(name: str, overrides: dict[str, Any] | None = None) -> DetectorSettin
     if name not in PRESETS:
         raise ConfigError(f"no preset '{name}'; there are: {', '.join(PRESETS)}")
     try:
-        return DetectorSettings.model_validate(_laid_over(PRESETS[name].model_dump(), overrides or {}))
+        return DetectorSettings.model_validate(laid_over(PRESETS[name].model_dump(), overrides or {}))
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"detector setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _laid_over(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+def laid_over(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings with others laid over them; parts of another kind start from that kind's defaults."""
     merged = dict(values)
     for key, given in overrides.items():
         before = merged.get(key)
@@ -138,7 +139,7 @@ def _laid_over(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, A
             given = {"kind": given}
         if isinstance(before, dict) and isinstance(given, dict):
             other = key in _OF_A_KIND and given.get("kind", before["kind"]) != before["kind"]
-            merged[key] = given if other else _laid_over(before, given)
+            merged[key] = given if other else laid_over(before, given)
         else:
             merged[key] = given
     return merged

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nightherd.detector.presets import default_freeze
+from nightherd.detector.presets import default_freeze, laid_over
+from nightherd.detector.settings import DetectorSettings
 from nightherd.errors import ConfigError
 from nightherd.training.augmentation import AugmentationSettings
 from nightherd.training.recipes import recipe
@@ -115,11 +116,16 @@ _UNDECISIVE = {"accumulate", "cache_gb", "save_seconds"}
 
 
 def training_settings(values: dict[str, Any]) -> TrainingSettings:
-    """Checks settings, as from a YAML file.
+    """Checks settings, as from a YAML file. The detector's parts may stand at the top: `pyramid.sparse` is the same as
+    `detector.pyramid.sparse`.
 
     Raises:
         ConfigError: an unknown setting, or a value that cannot be; the message names the setting.
     """
+    parts = {name: values[name] for name in DetectorSettings.model_fields if name in values}
+    if parts and isinstance(values.get("detector", {}), dict):
+        rest = {name: value for name, value in values.items() if name not in parts}
+        values = {**rest, "detector": laid_over(values.get("detector", {}), parts)}
     try:
         return TrainingSettings.model_validate(values)
     except ValidationError as error:
