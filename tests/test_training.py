@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,10 @@ from nightherd.training.augmentation import (  # noqa: E402
     training_sample,
 )
 from nightherd.training.checkpoints import RunState, load_state, load_tensors, save_state, save_tensors  # noqa: E402
-from nightherd.training.images import schedule, to_batch  # noqa: E402
+from nightherd.training.images import FrameCache, schedule, to_batch  # noqa: E402
 from nightherd.training.loop import TrainingResult, train  # noqa: E402
 from nightherd.training.optimizers import SCHEDULES  # noqa: E402
-from nightherd.training.settings import TrainingSettings, training_settings  # noqa: E402
+from nightherd.training.settings import TrainingSettings, differences, training_settings  # noqa: E402
 from nightherd.types import Frame  # noqa: E402
 from training_toys import CLASSES, NO_BOXES, TINY, dataset, read, run, scene  # noqa: E402
 
@@ -233,8 +234,45 @@ def test_a_state_is_whole_after_a_crash_at_any_point(tmp_path: Path, monkeypatch
     monkeypatch.undo()
     state = load_state(tmp_path)
     assert state is not None and state.step == 1 and state.facts == {"n": 1}
+    calls = 1
+    monkeypatch.setattr(Path, "rename", crash)
+    with pytest.raises(KeyboardInterrupt):  # again, with the previous state the only whole one
+        save_state(tmp_path, RunState(2, tensors, tensors, {}, {"n": 2}))
+    monkeypatch.undo()
+    assert load_state(tmp_path).step == 1  # type: ignore[union-attr]
     save_state(tmp_path, RunState(3, tensors, tensors, {}, {"n": 3}))
     assert load_state(tmp_path).step == 3  # type: ignore[union-attr]
+
+
+def test_a_full_disk_keeps_the_last_state_and_no_part_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = {"a": torch.arange(3.0)}
+    save_state(tmp_path, RunState(1, tensors, tensors, {}, {}))
+
+    def full(*_: object) -> None:
+        raise ResultsError("the disk is full")
+
+    monkeypatch.setattr("nightherd.training.checkpoints.write_json", full)
+    with pytest.raises(ResultsError, match="the disk is full"):
+        save_state(tmp_path, RunState(2, tensors, tensors, {}, {}))
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    assert load_state(tmp_path).step == 1  # type: ignore[union-attr]
+
+
+def test_runs_that_differ_in_one_nested_setting_are_told_apart_by_it_alone() -> None:
+    one, other = ({"settings": {"augmentation": {"crop": 96, "mosaic": mosaic}}} for mosaic in (0.0, 0.5))
+    assert differences(one, other) == ["setting augmentation.mosaic 0.0, not 0.5"]
+
+
+def test_a_frame_with_pixels_that_are_no_number_is_kept_without_a_warning(tmp_path: Path) -> None:
+    pixels = np.array([[np.nan, -5.0], [300.0, 7.0]], np.float32)
+    cache = FrameCache(lambda _: Frame(pixels, "display"), 10**6)
+    image = LabelledImage(1, "a", tmp_path / "a", 2, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cache.pixels(image)
+    np.testing.assert_array_equal(cache.pixels(image), pixels)
 
 
 def test_tensor_files_of_another_kind_are_refused(tmp_path: Path) -> None:

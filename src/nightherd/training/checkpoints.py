@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from nightherd.errors import ModelError
+from nightherd.errors import ModelError, ResultsError
 from nightherd.files import write_bytes, write_error, write_json
 
 STATE = "state"
@@ -67,13 +67,16 @@ def save_state(run: Path, state: RunState) -> None:
         save_tensors(new / "optimizer.safetensors", state.optimizer)
         write_json(new / "state.json", {"step": state.step, "facts": state.facts})
         current, previous = run / STATE, run / PREVIOUS
-        shutil.rmtree(previous, ignore_errors=True)
-        if current.exists():
+        if current.exists():  # else a crash has left the previous one as the only whole state
+            shutil.rmtree(previous, ignore_errors=True)
             current.rename(previous)
         new.rename(current)
         shutil.rmtree(previous, ignore_errors=True)
     except OSError as error:
         raise write_error(error, run / STATE) from error
+    except ResultsError:
+        shutil.rmtree(new, ignore_errors=True)  # a full disk needs its room
+        raise
 
 
 def load_state(run: Path) -> RunState | None:

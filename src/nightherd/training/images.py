@@ -49,7 +49,8 @@ class FrameCache:
         if pixels.shape != (image.height, image.width):
             found = f"{pixels.shape[1]} x {pixels.shape[0]}"
             raise DatasetError(f"is {found} pixels, its labels say {image.width} x {image.height}", image.path)
-        small = pixels.astype(np.uint8)
+        with np.errstate(invalid="ignore"):  # NaN and what 8 bits do not hold: such a frame is kept as it is
+            small = pixels.astype(np.uint8)
         compact: npt.NDArray[np.generic] = small if np.array_equal(small, pixels) else pixels
         if compact.nbytes <= self._room:
             self._room -= compact.nbytes

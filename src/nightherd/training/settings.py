@@ -169,5 +169,13 @@ def _decisive(facts: Mapping[str, Any]) -> dict[str, Any]:
             settings = training_settings(settings).model_dump(mode="json", exclude=_UNDECISIVE)
         except ConfigError:
             settings = dict(settings)  # of a version that knew other settings: another run
-        flat |= {f"setting {name}": value for name, value in settings.items()}
+        flat |= _dotted(settings, "setting ")
+    return flat
+
+
+def _dotted(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Nested settings by the names that `--set` gives them."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
