@@ -23,7 +23,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +315,7 @@ def main() -> None:
     parser.add_argument(
         "--shipped", action="store_true", help="judge the weights that ship instead of cross-validating"
     )
+    parser.add_argument("--no-topic", action="store_true", help="with --shipped: as if no question's topic were known")
     parser.add_argument(
         "--read", type=int, default=0, help="print this many answers where all labels are yes, with quotations"
     )
@@ -340,7 +341,11 @@ def main() -> None:
             _, answers = cross_validated(pairs, "topic")
             read(pairs, answers, options.read, options.seed)
         elif options.shipped:
-            known = [answer_extractive(p.question, p.query, p.passages, shipped_weights()).is_known for p in pairs]
+            queries = [replace(pair.query, topic=None) if options.no_topic else pair.query for pair in pairs]
+            known = [
+                answer_extractive(pair.question, query, pair.passages, shipped_weights()).is_known
+                for pair, query in zip(pairs, queries, strict=True)
+            ]
             result = figures(pairs, np.array(known))
         else:
             for kind in ("topic", "generic"):

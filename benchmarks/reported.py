@@ -7,7 +7,8 @@
     python benchmarks/reported.py ANSWERS.csv --cross-validate --disagreements 30
 
 ANSWERS.csv has columns publication, question (number), model, answer, model_says_reported, human_says_reported; rows
-without a human label are left out. Questions are the 28 of `questions.txt` beside it, or of --questions.
+without a human label are left out. Questions are those of --questions, of `questions.txt` beside the table, or else the
+28 that the package brings.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nightherd.files import write_text
+from nightherd.methods.questionnaire import read_questionnaire
 from nightherd.methods.reported import CLIP, Rule, lexicon_fingerprint, rule_from_json, shipped_rule
 from nightherd.methods.reported_features import features
 
@@ -34,10 +36,22 @@ Row = dict[str, str]
 def read(answers: Path, questions: Path | None) -> tuple[list[Row], list[str]]:
     """Rows with a human label, and the text of each row's question."""
     csv.field_size_limit(10**8)
-    with answers.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["human_says_reported"] in ("Yes", "No")]
-    lines = (questions or answers.parent / "questions.txt").read_text(encoding="utf-8").splitlines()
-    texts = [line.strip() for line in lines if line.strip()]
+    with answers.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file)
+        if lacking := {"publication", "question", "answer", "human_says_reported"}.difference(table.fieldnames or ()):
+            raise SystemExit(f"{answers}: has no column {', '.join(sorted(lacking))}")
+        rows = [{key: value or "" for key, value in row.items() if key} for row in table]
+    for row in rows:
+        for column in ("model_says_reported", "human_says_reported"):
+            row[column] = row.get(column, "").strip().capitalize()
+    rows = [row for row in rows if row["human_says_reported"] in ("Yes", "No")]
+    if not rows:
+        raise SystemExit(f"{answers}: not one row has a human label (Yes or No)")
+    beside = questions or answers.parent / "questions.txt"
+    if questions or beside.is_file():
+        texts = [line.strip() for line in beside.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    else:
+        texts = [question.text for question in read_questionnaire("dl28").questions]
     asked = [texts[int(row["question"]) - 1] if row["question"].isdigit() else row["question"] for row in rows]
     return rows, asked
 
@@ -101,19 +115,20 @@ def interval(right: NDArray[np.bool_], papers: NDArray[Any], replicates: int = 2
 def summary(found: NDArray[np.float64], truth: NDArray[np.bool_], rows: list[Row]) -> dict[str, Any]:
     """Agreement with people: overall with its interval, and on each model's own answers beside that model."""
     papers = np.array([row["publication"] for row in rows])
-    models = np.array([row["model"] for row in rows])
+    models = np.array([row.get("model", "") for row in rows])
     right = (found >= 0.5) == truth
+    is_told = all(row["model_says_reported"] in ("Yes", "No") for row in rows)
     said = np.array([row["model_says_reported"] == "Yes" for row in rows]) == truth
     return {
         "agreement": round(float(right.mean()), 4),
         "interval": interval(right, papers),
         "rows": len(rows),
         "papers": len(set(papers)),
-        "models_agreement": round(float(said.mean()), 4),
+        "models_agreement": round(float(said.mean()), 4) if is_told else None,
         "by_model": {
             str(model): {
                 "rule": round(float(right[models == model].mean()), 4),
-                "model_itself": round(float(said[models == model].mean()), 4),
+                "model_itself": round(float(said[models == model].mean()), 4) if is_told else None,
             }
             for model in np.unique(models)
         },
@@ -146,7 +161,8 @@ def main() -> None:
         low, high = result["interval"]
         print(f"agreement {result['agreement']:.3f} ({low:.3f} to {high:.3f}) on {len(rows)} answers")
         for model, own in result["by_model"].items():
-            print(f"  {model:16} rule {own['rule']:.3f}, the model itself {own['model_itself']:.3f}")
+            itself = "" if own["model_itself"] is None else f", the model itself {own['model_itself']:.3f}"
+            print(f"  {model:16} rule {own['rule']:.3f}{itself}")
     for place in np.argsort(-np.abs(found - truth))[: options.disagreements]:
         row = rows[place]
         print(f"{row['publication']},{row['question']},{row['model']},{row['human_says_reported']},{found[place]:.2f}")

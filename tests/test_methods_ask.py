@@ -116,6 +116,38 @@ def test_questions_of_no_known_topic_are_answered_by_the_kind_of_thing_they_ask_
     assert words in ask(paper, question).text
 
 
+REPORT = """We counted 212 elephants in 96 km². The census was run by a trust, led by Dr Grace Nkosi. It cost 14,300
+euros for the survey, mostly for fuel and staff. Long surveys of 1998 took people to many places. The work was funded
+by the Tamba Fund.
+
+The drone carried a Zenmuse H20T camera and flew at 80 m above ground. Double counts were removed by comparing
+overlapping images. Training took 7.5 hours. The learning rate was 0.001. Drones are quiet, and cameras are light."""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Who led the census?", "The census was run by a trust, led by Dr Grace Nkosi."),
+        ("Who led the survey?", "The census was run by a trust, led by Dr Grace Nkosi."),
+        ("Who funded the work?", "The work was funded by the Tamba Fund."),
+        ("How high did the drone fly?", "The drone carried a Zenmuse H20T camera and flew at 80 m above ground."),
+        ("Which camera was used?", "The drone carried a Zenmuse H20T camera and flew at 80 m above ground."),
+        ("How were double counts removed?", "Double counts were removed by comparing overlapping images."),
+        ("How long did training take?", "Training took 7.5 hours."),
+        ("What dropout rate was used?", "I don't know."),
+        ("What was the wind speed?", "I don't know."),
+        ("Which tripod was used?", "I don't know."),
+        ("How were lost images replaced?", "I don't know."),
+    ],
+)
+def test_plain_statements_of_any_topic_are_found_and_neighbours_in_wording_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: str, answer: str
+) -> None:
+    monkeypatch.setenv("NIGHTHERD_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "report.txt").write_text(REPORT, encoding="utf-8")
+    assert ask(tmp_path / "report.txt", question).text == answer
+
+
 @pytest.mark.parametrize(
     "question",
     ["How many observers were there?", "How heavy was the drone?", "When were the deer born?", "Who flew it?"],

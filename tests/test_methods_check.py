@@ -52,9 +52,23 @@ MADE_UP = "Mosaic and mixup enlarge the training images.\n\nSaliency maps show w
         json.dumps([{"contexts": CONTEXT.split("\n\n"), "query": QUESTION, "response": SUPPORTED}]),
         json.dumps({"record": f"{PROMPT} {SUPPORTED}"}) + "\n",
         json.dumps({"publication": "a", "question": 4, "context": CONTEXT, "record": f"{PROMPT} {SUPPORTED}"}),
+        f"{PROMPT.removesuffix('Helpful Answer:')}Answer:::\n{SUPPORTED}\nAnswer:::",
+        f"Context: {CONTEXT}\nQuestion: {QUESTION}\nAnswer::: {SUPPORTED} Answer:::",
+        json.dumps({"prompt": PROMPT, "completion": f"Answer::: {SUPPORTED} Answer:::"}),
         f"{PROMPT}\r\nAnswer:::\r\nAnswer: {SUPPORTED}\r\nAnswer:::".replace("\n", "\r\n").replace("\r\r", "\r"),
     ],
-    ids=["prompt", "marks", "json", "list", "raw in json", "published lines", "fenced with Windows lines"],
+    ids=[
+        "prompt",
+        "marks",
+        "json",
+        "list",
+        "raw in json",
+        "published lines",
+        "fences alone",
+        "fences in a line",
+        "prompt and completion",
+        "fenced with Windows lines",
+    ],
 )
 def test_every_form_of_a_record_is_read_alike(text: str) -> None:
     (record,) = read_records(text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +114,31 @@ def test_the_shipped_rule_agrees_with_people_on_recorded_answers(nightherd_data:
         for row in rows
     ]
     assert sum(right) / len(right) > 0.88
+
+
+SCRIPT = Path(__file__).parent.parent / "benchmarks" / "reported.py"
+TABLE = """publication,question,model,answer,model_says_reported,human_says_reported
+a,20,m,"One NVIDIA A100 GPU with 40 GB was used.",Yes,Yes
+a,15,m,"The Adam optimizer with a rate of 0.001 was used to train.",Yes, yes
+b,20,m,,No,No
+b,15,m,"The text does not mention it.",No,
+"""
+
+
+@pytest.mark.parametrize("form", ["{}", "\ufeff{}"], ids=["plain", "byte order mark"])
+def test_the_benchmark_takes_a_table_that_lies_alone_with_windows_lines_and_unlabelled_rows(
+    form: str, tmp_path: Path
+) -> None:
+    table = tmp_path / "held-out.csv"
+    table.write_bytes(form.format(TABLE.replace("\n", "\r\n")).encode())
+    done = subprocess.run([sys.executable, str(SCRIPT), str(table), "--json"], capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    assert (found["agreement"], found["rows"], found["papers"]) == (1.0, 3, 2)
+
+
+def test_a_table_without_any_label_is_told_in_one_line(tmp_path: Path) -> None:
+    table = tmp_path / "empty.csv"
+    table.write_text(TABLE.splitlines()[0] + "\na,1,m,text,No,\n", encoding="utf-8")
+    done = subprocess.run([sys.executable, str(SCRIPT), str(table), "--json"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("not one row has a human label (Yes or No)")

@@ -89,7 +89,7 @@ def show(found: Mapping[str, Any]) -> None:
             say(answered(source, n))
         if len(found["sources"]) > 50:
             say(f"and {len(found['sources']) - 50} more sources")
-    for one in found["failed"][:20]:
+    for one in found["failed"][:20] if found["was_finished"] else ():  # an audit that runs tells them as it goes
         note(f"left out: {one['source']}: {one['reason']}")
     for line in found["notes"][:20]:
         note(f"note: {line}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,10 @@ MOST_SENTENCES = 3
 MOST_WORDS = 380
 ENOUGH = 0.5
 """Share of a question's words that a sentence with the number, date, person or place asked for must have."""
+MOST = 0.67
+"""Share of the words of any other question of no known topic that one sentence must have."""
+NEARLY = 0.8
+"""Share of the best sentence's words that another must have to be quoted beside it, where no topic is known."""
 _LONGEST = 80
 """A sentence of more words (a table, a list that was never punctuated) is quoted around its evidence."""
 
@@ -93,6 +98,11 @@ def answer_extractive(
         confidence = max(confidence, model.threshold)
     if wanted is not None and any(candidate.overlap >= ENOUGH for candidate in found):
         confidence = max(confidence, model.threshold)
+    if query.topic is None and wanted is None and (most := [one for one in found if _says_most(one, query)]):
+        found, confidence = most, max(confidence, model.threshold)
+    if wanted is not None:
+        best = max((candidate.overlap for candidate in found), default=0.0)
+        found = [candidate for candidate in found if candidate.overlap >= NEARLY * best]
     chosen = choose(found, query.topic if is_known_topic else None) if confidence >= model.threshold else []
     sentences = tuple(
         Sentence(text, True, "quoted from the source", Quotation(text, candidate.passage))
@@ -100,6 +110,18 @@ def answer_extractive(
         if (text := excerpt(candidate, query.topic))
     )
     return Answer(question.text, sentences, "extractive", confidence, query.looked_for, tuple(passages))
+
+
+def _says_most(candidate: Candidate, query: Query) -> bool:
+    """Whether a sentence has nearly all that is asked about; beside a single word, a name or a number."""
+    if candidate.is_others or candidate.overlap < MOST:
+        return False
+    if len(query.own) > 1:
+        return True
+    words = candidate.text.split()
+    met = [place for place, word in enumerate(words) if query.own.intersection(terms(word))]
+    beside = {near for place in met for near in range(max(0, place - 2), min(len(words), place + 3)) if near != place}
+    return any(re.search(r"\d" if near == 0 else r"\d|^[A-Z]\w", words[near]) for near in beside)
 
 
 def choose(found: Sequence[Candidate], topic: Topic | None) -> list[Candidate]:

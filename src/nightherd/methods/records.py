@@ -22,11 +22,12 @@ _PLAIN_ANSWER_MARK = re.compile(
     r"^[ \t]*(?:final )?(?:answer|response|completion)[ \t]*:(?!::)", re.IGNORECASE | re.MULTILINE
 )
 _CONTEXT_MARK = re.compile(r"^[ \t]*(?:context|passages?|sources?)[ \t]*:", re.IGNORECASE | re.MULTILINE)
-_FENCE = re.compile(r"^[ \t]*(?:answer[ \t]*:::|:::)[ \t]*", re.IGNORECASE | re.MULTILINE)
+_FENCE = re.compile(r"\banswer[ \t]*:::+[ \t]*|^[ \t]*:::[ \t]*", re.IGNORECASE | re.MULTILINE)
 _QUOTED_QUERY = re.compile(r"query[ \t]*:[ \t]*\"(.+?)\"[ \t]*$", re.IGNORECASE | re.MULTILINE | re.DOTALL)
 _FRAME = re.compile(
     r"^(?:use|given|answer|read|you are)\b[^\n]*(?:context|passage|question|source)[^\n]*\n", re.IGNORECASE
 )
+_SLOT = r"(?:answer[ \t]*:[ \t]*)?\(provide your"
 
 _KEYS = {
     "context": ("context", "contexts", "passages", "documents", "source"),
@@ -115,6 +116,9 @@ def _from_value(value: Any, where: str) -> Record:
     if not found["answer"] and found["record"]:
         raw = raw_record(found["record"], where)
         return Record(found["context"] or raw.context, raw.question, raw.answer, name or where)
+    if not found["context"].strip() and _QUESTION_MARK.search(found["question"]):  # a whole prompt with its completion
+        raw = raw_record(f"{found['question']}\n\nHelpful Answer:\n{found['answer']}", where)
+        return Record(raw.context, raw.question, raw.answer, name or where)
     if "answer" not in value and not found["answer"]:
         raise SourceError(f"{where} has no answer; a record has context, question and answer")
     if not found["context"].strip():
@@ -146,9 +150,10 @@ def raw_record(text: str, where: str = "the record") -> Record:
         SourceError: no question mark or no answer mark stands where it should, or nothing stands before the question.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    answers = list(_ANSWER_MARK.finditer(text)) or list(_PLAIN_ANSWER_MARK.finditer(text))
     questions = list(_QUESTION_MARK.finditer(text))
-    answers = [mark for mark in answers if questions and mark.start() > questions[0].start()]
+    first = questions[0].start() if questions else len(text)
+    marks = (_ANSWER_MARK, _PLAIN_ANSWER_MARK, _FENCE)
+    answers = next((found for mark in marks if (found := [m for m in mark.finditer(text) if m.start() > first])), [])
     if not questions or not answers:
         lacking = "question" if not questions else "answer"
         raise SourceError(f"{where} has no {lacking} that could be told apart; a record is {_FORMATS}")
@@ -169,7 +174,7 @@ def raw_record(text: str, where: str = "the record") -> Record:
 def answer_part(text: str) -> str:
     """An answer without the marks that a prompt asks for, in the ways in which models keep or break them."""
     parts = [part.strip() for part in _FENCE.split(text)]
-    told = [part for part in parts if part and not re.match(r"answer[ \t]*:[ \t]*\(provide your", part, re.IGNORECASE)]
+    told = [part for part in parts if part and not re.match(_SLOT, part, re.IGNORECASE)]
     bare = [re.sub(r"^(?:final |helpful )?answer[ \t]*:[ \t]*", "", part, flags=re.IGNORECASE).strip() for part in told]
     return "\n\n".join(dict.fromkeys(part for part in bare if part))
 
