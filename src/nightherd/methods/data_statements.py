@@ -189,7 +189,8 @@ def spread(sets: Sequence[Facts]) -> str:
         for name, values in facts.get("conditions", {}).items():
             conditions.setdefault(name, Counter()).update(values)
     for name, found in conditions.items():
-        parts.append(f"{name.replace('_', ' ')}: {counts(found)} frames")
+        each = ", ".join(f"{value} ({n:,})" for value, n in found.most_common())
+        parts.append(f"frames by {name.replace('_', ' ')}: {each}")
     flights = {flight for facts in sets for flight in facts.get("flights", ())}
     if flights:
         parts.append(count(len(flights), "flight"))
