@@ -18,10 +18,12 @@ from nightherd.detector.presets import build_detector, preset  # noqa: E402
 from nightherd.detector.two_stage import TwoStageDetector  # noqa: E402
 from nightherd.errors import ModelError  # noqa: E402
 from nightherd.frames.readers import read_frame  # noqa: E402
+from nightherd.inference.calibration import calibrated  # noqa: E402
 from nightherd.inference.labels import one_label_each  # noqa: E402
 from nightherd.inference.predictor import Predictor  # noqa: E402
 from nightherd.models import resolve_model  # noqa: E402
 from nightherd.training.validation import detect  # noqa: E402
+from nightherd.types import Detections  # noqa: E402
 
 CLASSES = ("animal", "person", "vehicle")
 SETTINGS = preset("small", {"backbone": {"pretrained": "none"}})
@@ -128,7 +130,11 @@ def test_the_bundled_model_finds_the_same_in_torch_and_in_onnx_runtime() -> None
     path = resolve_model("nightherd-small")
     frame = read_frame(sorted(example_flight().glob("*_T.JPG"))[10]).pixels
     ours = Predictor(path, threshold=0.3).predict(frame)
-    theirs = one_label_each(detect(detector_of_onnx(path)[0], frame, bf16=False).above(0.3))
+    detector, _, information = detector_of_onnx(path)
+    raw = detect(detector, frame, bf16=False)
+    scores = calibrated(raw.scores, raw.labels, raw.classes, information["calibration"])
+    order = np.argsort(-scores, kind="stable")
+    theirs = one_label_each(Detections(raw.boxes, scores, raw.labels, raw.classes).select(order).above(0.3))
     assert len(ours) == len(theirs) >= 5
     assert np.abs(np.sort(ours.scores) - np.sort(theirs.scores)).max() < 1e-3
     assert np.abs(ours.boxes[ours.scores.argsort()] - theirs.boxes[theirs.scores.argsort()]).max() < 0.1
