@@ -15,6 +15,7 @@ bench:
     python benchmarks/simulate.py
     python benchmarks/inference.py
     python benchmarks/training_step.py
+    python benchmarks/detectors.py --speed
 
 # The pictures of the documentation, from real output of the bundled flight.
 docs:
