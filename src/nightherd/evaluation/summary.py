@@ -27,7 +27,7 @@ class Summary:
     """The figures of one detector on one set of images.
 
     Attributes:
-        metrics: plain values for JSON, the content of `metrics.json`; None where undefined, with the reason in `reasons`.
+        metrics: plain values for JSON, as `metrics.json` has them; None where undefined, with the reason in `reasons`.
         measured: what they are of: curves, confusion, calibration, outcomes of every image.
         notes: what a reader must know, one sentence each.
     """

@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from nightherd.methods.questionnaire import DEFAULT, Questionnaire, read_questio
 from nightherd.methods.vote import Cell, share_by, vote_on
 from nightherd.workflows.audit_people import People, agreements, read_people
 from nightherd.workflows.audit_sources import RECORD, Row, Source, asker, open_audit_sources, row
+from nightherd.workflows.telling import Note, Track, silent, untracked
 
 RESULTS_FOLDER = "nightherd-results"
 AUDIT, TABLE, REPORT, MATRIX, SHARE, ANSWERS = (
@@ -37,17 +38,6 @@ AUDIT, TABLE, REPORT, MATRIX, SHARE, ANSWERS = (
     "answers",
 )
 MOST_QUOTED = 1500
-
-Track = Callable[..., Iterable[Any]]
-Note = Callable[[str], None]
-
-
-def _plain(items: Iterable[Any], description: str = "", total: int | None = None) -> Iterable[Any]:
-    return items
-
-
-def _silent(text: str) -> None:
-    pass
 
 
 def audit(
@@ -66,8 +56,8 @@ def audit(
     replicates: int = 1000,
     seed: int = 0,
     force: bool = False,
-    track: Track = _plain,
-    note: Note = _silent,
+    track: Track = untracked,
+    note: Note = silent,
 ) -> dict[str, Any]:
     """Asks every question of every source and writes what was found.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,8 @@ from nightherd.frames.readers import read_frame
 from nightherd.inference.calibration import calibrated
 from nightherd.types import Detections
 from nightherd.workflows.detector import Detector
+from nightherd.workflows.telling import Track, untracked
 
-Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 FLOOR = 0.02
 """Scores below this are left out of the fit: thousands that nobody looks at would decide the line."""
 
@@ -32,11 +31,6 @@ class Calibrated:
     lines: dict[str, tuple[float, float]]
     thresholds: dict[str, float]
     notes: tuple[str, ...]
-
-
-def untracked(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
-    """Shows no progress."""
-    return items
 
 
 def calibrate(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from nightherd.inference.progress import Progress
 from nightherd.types import Detections
 from nightherd.workflows.detector import Detector
 from nightherd.workflows.images import RESULTS_FOLDER, ImageFile, common_folder, find_images
+from nightherd.workflows.telling import Track
 
 if TYPE_CHECKING:
     from nightherd.frames.readers import Polarity
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """So many images are named one by one on the terminal."""
-
-Track = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ on from it.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from nightherd.workflows.evaluate_source import PROGRESS, dataset_digest, detect
 from nightherd.workflows.evaluate_truth import Table, is_table, read_table
 from nightherd.workflows.explain_mistakes import maps_for_mistakes, with_maps
 from nightherd.workflows.record import record_evaluation
+from nightherd.workflows.telling import Note, Track, silent, untracked
 
 AGAINST_FOLDER = "against"
 """Where the record of the other model's run is kept while it runs."""
@@ -47,17 +48,6 @@ FEW_FLIGHTS = 10
 
 RADIUS = "12px"
 """How far the centre of a detection may lie from a point, where nothing is said."""
-
-Track = Callable[..., Iterable[Any]]
-Note = Callable[[str], None]
-
-
-def _plain(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
-    return items
-
-
-def _silent(text: str) -> None:
-    pass
 
 
 def evaluate(
@@ -81,8 +71,8 @@ def evaluate(
     threads: int | None = None,
     missing: Missing = "error",
     force: bool = False,
-    track: Track = _plain,
-    note: Note = _silent,
+    track: Track = untracked,
+    note: Note = silent,
 ) -> dict[str, Any]:
     """Measures detections against truth and writes the results.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,15 +18,13 @@ from nightherd.errors import DatasetError, FrameError, ModelError, NightherdErro
 from nightherd.inference.progress import Progress
 from nightherd.types import Detections
 from nightherd.workflows.detector import Detector
+from nightherd.workflows.telling import Note, Track
 
 LOWEST_SCORE = 0.0
 """Detections down to this score are kept: average precision needs the whole ranking."""
 
 PROGRESS = "progress.jsonl"
 """The record that an interrupted run goes on from."""
-
-Track = Callable[..., Iterable[Any]]
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

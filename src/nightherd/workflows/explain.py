@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,23 +46,13 @@ from nightherd.workflows.explain_model import ExplainedModel, Scene, explain_by_
 from nightherd.workflows.explain_objects import Box, FrameObject, choose, objects_of, with_place
 from nightherd.workflows.explain_report import explanation_index, write_report
 from nightherd.workflows.images import RESULTS_FOLDER
+from nightherd.workflows.telling import Note, Track, silent, untracked
 
 LIMIT = 24
 """Objects of a frame that are explained, where nothing else is said."""
 
 CHECKED_FRAMES, CHECKED_OBJECTS = 3, 4
 """Frames, and objects in each, on which the weights are shuffled."""
-
-Track = Callable[..., Iterable[Any]]
-Note = Callable[[str], None]
-
-
-def _plain(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
-    return items
-
-
-def _silent(text: str) -> None:
-    pass
 
 
 def explain(
@@ -86,8 +76,8 @@ def explain(
     missing: Missing = "error",
     force: bool = False,
     command: str = "",
-    track: Track = _plain,
-    note: Note = _silent,
+    track: Track = untracked,
+    note: Note = silent,
 ) -> dict[str, Any]:
     """Explains what a model found, and with labels also what it missed and what it found where nothing is.
 

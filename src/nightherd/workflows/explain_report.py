@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,12 @@ from nightherd.report.explanation import (
     png,
 )
 from nightherd.workflows.explain_objects import confidence
+from nightherd.workflows.telling import Track
 
 FIGURES = ("deletion", "insertion", "pointing", "energy", "gain")
 REPLICATES = 1000
 ON_SHEET = 12
 """Mistakes of a kind on the contact sheet."""
-
-Track = Callable[..., Iterable[Any]]
 
 
 def explanation_index(

@@ -12,7 +12,8 @@ from typing import Any
 from nightherd.errors import ModelError, ResultsError
 from nightherd.files import write_bytes
 from nightherd.inference.predictor import Predictor
-from nightherd.workflows.calibrate import Calibrated, Track, calibrate, untracked
+from nightherd.workflows.calibrate import Calibrated, calibrate
+from nightherd.workflows.telling import Track, untracked
 from nightherd.workflows.train import CONFIG, require_torch
 
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from nightherd.workflows.evaluate_source import Source, dataset_digest, detectio
 from nightherd.workflows.mine_alarms import Alarm, find_alarms, without_repeats
 from nightherd.workflows.mine_data import empty_frames, spread, training_frames
 from nightherd.workflows.mine_files import write_mined
+from nightherd.workflows.telling import Note, Track, silent, untracked
 
 RESULTS_FOLDER = "nightherd-results"
 RECORD = "mined.json"
@@ -43,17 +44,6 @@ LOWEST_SCORE = 0.3
 
 SURE = 0.8
 """A false alarm with such a score is often an object that the labels lack."""
-
-Track = Callable[..., Iterable[Any]]
-Note = Callable[[str], None]
-
-
-def _plain(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
-    return items
-
-
-def _silent(text: str) -> None:
-    pass
 
 
 def mine(
@@ -71,8 +61,8 @@ def mine(
     threads: int | None = None,
     missing: Missing = "error",
     force: bool = False,
-    track: Track = _plain,
-    note: Note = _silent,
+    track: Track = untracked,
+    note: Note = silent,
 ) -> dict[str, Any]:
     """Collects the false alarms of a detector on training frames, and on frames that are free of animals.
 

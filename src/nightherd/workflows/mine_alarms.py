@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,7 @@ from nightherd.training.mining import (
     sort_detections,
 )
 from nightherd.types import Detections, FloatArray, Frame
-
-Track = Callable[..., Iterable[Any]]
+from nightherd.workflows.telling import Track
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,12 @@ from nightherd.errors import FrameError
 from nightherd.files import atomic_path, write_json
 from nightherd.workflows.drawing import BLACK, CAPTION_INK, PAPER, WHITE, label_font
 from nightherd.workflows.mine_alarms import Alarm
+from nightherd.workflows.telling import Track
 
 ON_SHEET = 120
 COLUMNS = 10
 ZOOM = 2
 BOX_INK = "#ffb000"
-
-Track = Callable[..., Iterable[Any]]
 
 
 def write_mined(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,10 @@ from nightherd.workflows.mine import RESULTS_FOLDER, WORK, as_detector, identity
 from nightherd.workflows.mine_area import ground_areas
 from nightherd.workflows.mine_files import file_digest
 from nightherd.workflows.mine_statistics import Comparison, compare, verdict
+from nightherd.workflows.telling import Note, Track, silent, untracked
 
 RECORD = "proof.json"
 RECALLS = (0.5, 0.6, 0.7, 0.8, 0.9)
-
-Track = Callable[..., Iterable[Any]]
-Note = Callable[[str], None]
-
-
-def _plain(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
-    return items
-
-
-def _silent(text: str) -> None:
-    pass
 
 
 def prove(
@@ -62,8 +52,8 @@ def prove(
     threads: int | None = None,
     missing: Missing = "error",
     force: bool = False,
-    track: Track = _plain,
-    note: Note = _silent,
+    track: Track = untracked,
+    note: Note = silent,
 ) -> dict[str, Any]:
     """Compares false alarms at equal recall on frames that were not mined.
 

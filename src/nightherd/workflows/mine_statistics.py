@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from nightherd.evaluation.bootstrap import resample
 from nightherd.evaluation.false_alarms import AlarmTable
+from nightherd.workflows.telling import Track
 
 Figures = npt.NDArray[np.float64]
-Track = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)

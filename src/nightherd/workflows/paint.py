@@ -9,7 +9,7 @@ are never used. Every frame follows from (seed, its number), so an interrupted r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,9 @@ from nightherd.files import atomic_path, write_json
 from nightherd.frames.readers import read_frame
 from nightherd.types import Frame
 from nightherd.workflows.simulate import ANNOTATIONS, FAINT, HIDDEN, RECORD, TINY, TRUTH, Written
+from nightherd.workflows.telling import Track, untracked
 
-Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 ANIMAL = "animal"
-
-
-def _plain(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
-    return items
 
 
 def write_painted(
@@ -45,7 +41,7 @@ def write_painted(
     mapping: Mapping[str, str] | None = None,
     *,
     force: bool = False,
-    track: Track = _plain,
+    track: Track = untracked,
 ) -> Written:
     """Writes frames with painted animals, `annotations.json` (COCO), `truth.json` and `simulation.json`.
 

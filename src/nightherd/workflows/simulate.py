@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -30,8 +30,7 @@ from nightherd.datasets.simulate.settings import SimulationSettings
 from nightherd.datasets.simulate.simulation import Simulation
 from nightherd.errors import ResultsError
 from nightherd.files import atomic_path, write_json
-
-Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
+from nightherd.workflows.telling import Track, untracked
 
 ANNOTATIONS, TRUTH, TRACKS, RECORD, PARTS = "annotations.json", "truth.json", "tracks.gpkg", "simulation.json", ".parts"
 HIDDEN = 0.2
@@ -52,10 +51,6 @@ class Written:
     individuals: dict[str, int]
     visible: dict[str, int]
     is_new: bool
-
-
-def _plain(items: Iterable[Any], description: str, total: int | None = None) -> Iterable[Any]:
-    return items
 
 
 def _errors(settings: SimulationSettings, seed: int, scene: int, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -149,7 +144,7 @@ def write_flight(
     *,
     force: bool = False,
     workers: int = 1,
-    track: Track = _plain,
+    track: Track = untracked,
 ) -> Written:
     """Writes frames, `annotations.json` (COCO), `truth.json`, `tracks.gpkg` and `simulation.json` into a folder.
 

@@ -8,7 +8,7 @@ work is done.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -52,6 +52,7 @@ from nightherd.workflows.survey_poses import (
     pose_source,
     require_positions,
 )
+from nightherd.workflows.telling import Track, untracked
 
 if TYPE_CHECKING:
     from nightherd.frames.flight import Flight
@@ -69,8 +70,6 @@ LONGEST = {"animal": 3.5}
 
 MAX_LEFT_OUT = 1000
 """Most files that `summary.json` names as left out."""
-
-Track = Callable[..., Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +108,6 @@ class Stopwatch:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
-def no_track(items: Iterable[Any], description: str = "", total: int | None = None) -> Iterable[Any]:
-    """Shows no progress."""
-    return items
-
-
 def run_survey(
     flight: str | Path,
     *,
@@ -126,7 +120,7 @@ def run_survey(
     polarity: Polarity = "auto",
     longest: Mapping[str, float] | None = None,
     force: bool = False,
-    track: Track = no_track,
+    track: Track = untracked,
     note: Callable[[str], None] = lambda _: None,
     command: str = "",
     detector: Detector | None = None,

@@ -26,8 +26,9 @@ from nightherd.types import Detections
 if TYPE_CHECKING:
     from nightherd.frames.flight import Flight
     from nightherd.workflows.detector import Detector
-    from nightherd.workflows.survey import SurveyResult, Track
+    from nightherd.workflows.survey import SurveyResult
     from nightherd.workflows.survey_inputs import FlightTruth, ReadFrame
+    from nightherd.workflows.telling import Track
 
 MAX_THUMBNAILS = 200
 MAX_SHOWN = 6
