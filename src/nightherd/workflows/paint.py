@@ -26,7 +26,7 @@ from nightherd.errors import DatasetError, ResultsError
 from nightherd.files import atomic_path, write_json
 from nightherd.frames.readers import read_frame
 from nightherd.types import Frame
-from nightherd.workflows.simulate import ANNOTATIONS, FAINT, HIDDEN, RECORD, TINY, TRUTH, Written
+from nightherd.workflows.simulate import ANNOTATIONS, FAINT, HIDDEN, RECORD, TINY, TRUTH, Written, written_in
 from nightherd.workflows.telling import Track, untracked
 
 ANIMAL = "animal"
@@ -75,7 +75,7 @@ def write_painted(
         "settings": json.loads(json.dumps({"onto": dataset.name, "frames": frames, **asdict(settings)})),
     }
     if _claim(out, record, force) and (out / ANNOTATIONS).is_file() and (out / TRUTH).is_file():
-        return _summary(out, is_new=False)
+        return written_in(out, is_new=False)
     order = _order(len(usable), frames, seed)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ def write_painted(
         indent=None,
     )
     write_json(out / TRUTH, {"individuals": {ANIMAL: seen}, "visible": {ANIMAL: seen}})
-    return _summary(out, is_new=True)
+    return written_in(out, is_new=True)
 
 
 def _order(available: int, frames: int, seed: int) -> list[int]:
@@ -176,13 +176,3 @@ def _animal(truth: Truth, number: int) -> dict[str, Any]:
         "visibility": round(truth.visibility, 3),
         "contrast": round(truth.contrast, 2),
     }
-
-
-def _summary(out: Path, is_new: bool) -> Written:
-    try:
-        truth = json.loads((out / TRUTH).read_text(encoding="utf-8"))
-        coco = json.loads((out / ANNOTATIONS).read_text(encoding="utf-8"))
-        counts = len(coco["images"]), len(coco["annotations"]), truth["individuals"], truth["visible"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError("its truth is damaged; --force makes the simulation anew", out) from error
-    return Written(out, *counts, is_new)

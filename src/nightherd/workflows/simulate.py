@@ -165,7 +165,7 @@ def write_flight(
     record = {"nightherd": __version__, "seed": seed, "settings": settings.model_dump(mode="json")}
     state = _claim(out, record, force)
     if state == "done":
-        return _summary(out, is_new=False)
+        return written_in(out, is_new=False)
     left = [number for number in range(settings.frames) if _part(out, number) is None]
     simulation = Simulation(settings, seed)
     # A process takes whole legs, whose frames share their ground, or a few worlds.
@@ -178,7 +178,7 @@ def write_flight(
         for number in track(left, "frames", len(left)):
             write_frames(simulation, [number], out)
     _finish(simulation, out)
-    return _summary(out, is_new=True)
+    return written_in(out, is_new=True)
 
 
 def _write_with(
@@ -331,7 +331,12 @@ def _write_tracks(simulation: Simulation, out: Path, seen: set[int]) -> None:
             raise ResultsError(f"the tracks cannot be written ({error}); is the disk full?", out / TRACKS) from error
 
 
-def _summary(out: Path, is_new: bool) -> Written:
+def written_in(out: Path, is_new: bool) -> Written:
+    """What a finished simulation left in a folder.
+
+    Raises:
+        ResultsError: its truth is damaged.
+    """
     try:
         truth = json.loads((out / TRUTH).read_text(encoding="utf-8"))
         coco = json.loads((out / ANNOTATIONS).read_text(encoding="utf-8"))
