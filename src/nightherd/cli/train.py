@@ -20,8 +20,10 @@ def register(app: typer.Typer) -> None:
         preset: str | None = typer.Option(
             None, help="The detector: small, or a published one such as lyu2024-resnet18 or lyu2024-code-resnet50."
         ),
-        start: Path | None = typer.Option(
-            None, "--from", readable=False, help="A run, .safetensors or model file whose weights to start from."
+        start: str | None = typer.Option(
+            None,
+            "--from",
+            help="A bundled model's name, a run, .safetensors or model file whose weights to start from.",
         ),
         config: Path | None = typer.Option(None, readable=False, help="A YAML file of settings."),
         pairs: list[str] = typer.Option([], "--set", help="One setting, key=value; dots go down a level."),

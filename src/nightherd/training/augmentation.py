@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from nightherd.frames.normalise import normalise
 from nightherd.training.pasting import Donor, paste_objects
-from nightherd.training.sensor import dead_pixels, shading, stripes, white_noise
+from nightherd.training.sensor import dead_pixels, detail_enhanced, shading, stripes, white_noise
 from nightherd.types import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
@@ -28,6 +28,7 @@ class AugmentationSettings(BaseModel):
     Attributes:
         crop: side of the square crops, pixels, a multiple of 32; 0 trains on whole frames.
         on_object: chance that a crop is laid around an object rather than anywhere.
+        even_classes: that object is of a class drawn evenly among those in the frame, instead of any object.
         scale: least and greatest magnification.
         flip, quarter_turns: mirror and turn; frames that look straight down have no upper side.
         tone: chance of a gamma on the grey scale, as another camera's AGC would give.
@@ -36,6 +37,7 @@ class AugmentationSettings(BaseModel):
         netd: least and greatest standard deviation of white noise, in kelvin, on frames in °C; on others, whose scale
             is not known, it is 0.03 to 0.25 of the normalised unit.
         blur: chance of a Gaussian blur of up to 1.3 px.
+        detail: chance of a camera's detail enhancement: bodies brighter at their edges than inside.
         invert: chance of black-hot.
         shading: chance of a smooth ramp and vignette, as of a warm lens.
         dead_pixels: chance of up to 0.1 % of the pixels being stuck cold or warm.
@@ -49,6 +51,7 @@ class AugmentationSettings(BaseModel):
 
     crop: int = Field(384, ge=0, multiple_of=32)
     on_object: float = Field(0.75, ge=0, le=1)
+    even_classes: bool = False
     scale: tuple[float, float] = (0.6, 1.7)
     flip: bool = True
     quarter_turns: bool = True
@@ -58,6 +61,7 @@ class AugmentationSettings(BaseModel):
     noise: float = Field(0.35, ge=0, le=1)
     blur: float = Field(0.25, ge=0, le=1)
     netd: tuple[float, float] = (0.03, 0.15)
+    detail: float = Field(0.0, ge=0, le=1)
     invert: float = Field(0.0, ge=0, le=1)
     shading: float = Field(0.0, ge=0, le=1)
     dead_pixels: float = Field(0.0, ge=0, le=1)
@@ -94,7 +98,7 @@ def vary_tone(pixels: FloatArray, generator: np.random.Generator) -> FloatArray:
 def degrade(
     pixels: FloatArray, settings: AugmentationSettings, generator: np.random.Generator, has_noise: bool = False
 ) -> FloatArray:
-    """Blur, gain, offset, noise, stripes, shading, dead pixels and polarity on normalised pixels (H, W).
+    """Blur, detail, gain, offset, noise, stripes, shading, dead pixels and polarity on normalised pixels (H, W).
 
     Args:
         pixels: float32.
@@ -105,6 +109,8 @@ def degrade(
     image = pixels
     if generator.random() < settings.blur:
         image = ndimage.gaussian_filter(image, generator.uniform(0.4, 1.3))
+    if settings.detail and generator.random() < settings.detail:
+        image = detail_enhanced(image, generator)
     gain = np.exp(generator.normal(0, settings.gain)) if settings.gain else 1.0
     shift = generator.normal(0, settings.offset) if settings.offset else 0.0
     image = image * np.float32(gain) + np.float32(shift)
@@ -217,6 +223,8 @@ def _crop(
     has_focus = focus is not None and len(focus) > 0
     around = focus if focus is not None and has_focus else boxes
     if has_focus or (len(boxes) and generator.random() < settings.on_object):
+        if settings.even_classes and not has_focus:
+            around = boxes[labels == generator.choice(np.unique(labels))]
         x1, y1, x2, y2 = around[int(generator.integers(len(around)))]
         spread = window * 0.4
         centre_x = (x1 + x2) / 2 + generator.uniform(-spread, spread)

@@ -62,7 +62,9 @@ class FrameCache:
         return image.path in self._celsius
 
 
-def schedule(datasets: Sequence[Dataset], weights: Sequence[float], n: int, seed: int) -> list[LabelledImage]:
+def schedule(
+    datasets: Sequence[Dataset], weights: Sequence[float], n: int, seed: int, repeat: float = 0.0
+) -> list[LabelledImage]:
     """The image at each place of a run: data sets drawn by weight, each walked through in a new order every epoch.
 
     Args:
@@ -70,6 +72,7 @@ def schedule(datasets: Sequence[Dataset], weights: Sequence[float], n: int, seed
         weights: relative share of each.
         n: images in the whole run.
         seed: of the order.
+        repeat: see `repeat_factors`.
     """
     generator = np.random.default_rng((seed, 1))
     shares = np.asarray(weights, np.float64) / np.sum(weights)
@@ -77,11 +80,33 @@ def schedule(datasets: Sequence[Dataset], weights: Sequence[float], n: int, seed
     order: list[LabelledImage] = [datasets[0].images[0]] * n
     for number, dataset in enumerate(datasets):
         places = np.flatnonzero(source == number)
-        epochs = -(-len(places) // len(dataset))
-        walk = np.concatenate([generator.permutation(len(dataset)) for _ in range(epochs)] or [np.zeros(0, np.int64)])
-        for place, index in zip(places, walk[: len(places)], strict=True):
-            order[int(place)] = dataset.images[int(index)]
+        factors = repeat_factors(dataset, repeat)
+        walk: list[int] = []
+        while len(walk) < len(places):
+            walk += _epoch(factors, generator)
+        for place, index in zip(places, walk, strict=False):
+            order[int(place)] = dataset.images[index]
     return order
+
+
+def repeat_factors(dataset: Dataset, repeat: float) -> FloatArray:
+    """How often each image comes in an epoch, (N,), at least 1: √(repeat / f) for the rarest class in it, of which a
+    share f of the images holds one (repeat factor sampling, Gupta et al. 2019, LVIS); 1 throughout where repeat is 0.
+    """
+    factors = np.ones(len(dataset), np.float32)
+    for label in range(len(dataset.classes)):
+        holds = np.array([bool((image.labels == label).any()) for image in dataset.images], bool)
+        if holds.any():
+            factors[holds] = np.maximum(factors[holds], np.sqrt(repeat / holds.mean()))
+    return factors
+
+
+def _epoch(factors: FloatArray, generator: np.random.Generator) -> list[int]:
+    """Images in a new order, each as often as its factor says, fractions by chance."""
+    if (factors == 1).all():
+        return [int(i) for i in generator.permutation(len(factors))]
+    times = np.floor(factors + generator.random(len(factors))).astype(np.int64)
+    return [int(i) for i in generator.permutation(np.repeat(np.arange(len(factors)), times))]
 
 
 def to_batch(samples: Sequence[Sample]) -> tuple[Tensor, list[Target]]:

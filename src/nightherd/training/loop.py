@@ -136,7 +136,7 @@ def train(
         if step >= steps or state.facts.get("stopped"):
             return TrainingResult(step, best, run / "best.safetensors", history, was_finished=True)
 
-    order = schedule(train_sets, weights, steps * settings.batch, settings.seed)
+    order = schedule(train_sets, weights, steps * settings.batch, settings.seed, settings.repeat_factor)
     cache = FrameCache(read, int(settings.cache_gb * 1e9))
     others = Companions(train_sets)
     held_out = spread_over(validation.images, settings.validate_images) if validation is not None else []

@@ -39,6 +39,8 @@ class TrainingSettings(BaseModel):
         validate_every: images between validations; 0 validates at the end only, None after each epoch.
         validate_images: at most so many images a validation, evenly spread.
         patience: stop after so many validations without a better AP; 0 never.
+        repeat_factor: images with a class that a smaller share of the images holds come more often, see
+            `nightherd.training.images.repeat_factors`; 0 draws all alike.
         hard_negative_share: share of the training images drawn from mined data sets, where there are any.
         cache_gb: memory for decoded frames.
         save_seconds: at most so much training is lost where a run is interrupted between validations.
@@ -73,6 +75,7 @@ class TrainingSettings(BaseModel):
     validate_every: int | None = Field(2000, ge=0)
     validate_images: int = Field(500, ge=1)
     patience: int = Field(0, ge=0)
+    repeat_factor: float = Field(0.0, ge=0, le=1)
     hard_negative_share: float = Field(0.25, gt=0, lt=1)
     cache_gb: float = Field(4.0, ge=0)
     save_seconds: float = Field(120.0, ge=0)

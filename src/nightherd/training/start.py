@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nightherd.detector.export import tensors_of_onnx
 from nightherd.detector.presets import build_detector, preset
@@ -15,9 +17,16 @@ from nightherd.training.settings import TrainingSettings
 
 BEST = "best.safetensors"
 
+SCORES, BOXES = "head.box_predictor.cls_score.", "head.box_predictor.bbox_pred."
+"""The layers of the head with rows for each class: one a class, background first, and four a class."""
+
 
 def start_model(
-    settings: TrainingSettings, classes: tuple[str, ...], start: Path | None, told: str | None = None
+    settings: TrainingSettings,
+    classes: tuple[str, ...],
+    start: Path | None,
+    told: str | None = None,
+    known: Sequence[str] | None = None,
 ) -> TwoStageDetector:
     """A detector with its starting weights; what no weights are given for is drawn by the run's seed.
 
@@ -26,6 +35,8 @@ def start_model(
         classes: names to learn.
         start: a .safetensors or .onnx file; None starts from the preset's own weights.
         told: the preset that `start` is said to be of, for the message where it does not fit.
+        known: the classes that `start` is said to find, in the order of its labels; see `class_rows`. None takes the
+            head's last layers as they are where they have the right shape.
 
     Raises:
         ModelError: `start` is missing, of another kind, or of another model.
@@ -37,9 +48,44 @@ def start_model(
     plain = detector.model_copy(update={"backbone": detector.backbone.model_copy(update={"pretrained": "none"})})
     model = build_detector(plain, classes)
     if start.suffix == ".onnx":
-        load_weights(model, tensors_of_onnx(start), start, settings.preset, told)
+        tensors = tensors_of_onnx(start)
     elif start.suffix == ".safetensors":
-        load_weights(model, load_tensors(start), start, settings.preset, told)
+        tensors = load_tensors(start)
     else:
         raise ModelError("is neither a run folder, .safetensors nor .onnx; pickles are refused", start)
+    if known is not None:
+        tensors = class_rows(tensors, known, classes, model.state_dict())
+    load_weights(model, tensors, start, settings.preset, told)
     return model
+
+
+def class_rows(
+    tensors: dict[str, Tensor], known: Sequence[str], classes: Sequence[str], fresh: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The tensors with the head's rows put in the order of other classes.
+
+    A class that the weights know by its name keeps its rows. One that they do not know takes its score's rows from
+    `fresh`, and for its boxes the mean of those of all classes, since how a box is drawn about a body is much the same.
+
+    Args:
+        tensors: weights of a detector of `known`, by name.
+        known: class names in the order of its labels; one that is there twice counts once.
+        classes: names in the order wanted.
+        fresh: tensors of a detector of `classes` that knows nothing yet.
+    """
+    taken = dict(tensors)
+    for name, value in tensors.items():
+        rows = 1 if name.startswith(SCORES) else 4 if name.startswith(BOXES) else 0
+        new = fresh.get(name)
+        if not rows or new is None or len(value) != rows * (len(known) + 1) or value.shape[1:] != new.shape[1:]:
+            continue
+        parts = value.reshape(len(known) + 1, rows, *value.shape[1:])
+        into = new.clone().to(value.dtype).reshape(len(classes) + 1, rows, *value.shape[1:])
+        into[0] = parts[0]
+        for i, wanted in enumerate(classes):
+            if wanted in known:
+                into[i + 1] = parts[list(known).index(wanted) + 1]
+            elif rows == 4:
+                into[i + 1] = parts[1:].mean(dim=0)
+        taken[name] = into.reshape(new.shape)
+    return taken

@@ -18,12 +18,13 @@ from nightherd.datasets import open_dataset
 from nightherd.datasets.images import Missing
 from nightherd.datasets.mending import count_problems
 from nightherd.datasets.types import Dataset
-from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ModelError, ResultsError
+from nightherd.errors import ConfigError, DatasetError, MissingExtraError, ResultsError
 from nightherd.files import write_json
 from nightherd.frames.readers import read_frame
 from nightherd.methods.record import MACHINES, PEOPLE
 from nightherd.workflows.record import record_training
 from nightherd.workflows.run_tables import RECORDS, RunTables
+from nightherd.workflows.starting import StartingWeights, starting_weights, what_carries_over
 
 if TYPE_CHECKING:
     from nightherd.training.loop import Progress, TrainingResult
@@ -160,7 +161,7 @@ def train_model(
     validation: Sequence[str] = (),
     weights: Sequence[float] = (),
     mapping: Mapping[str, str] | None = None,
-    start: Path | None = None,
+    start: str | Path | None = None,
     missing: Missing = "error",
     force: bool = False,
     hard_negatives: Sequence[str | Path] = (),
@@ -174,7 +175,8 @@ def train_model(
         data, validation, weights, mapping, missing, hard_negatives: see `open_training_data`.
         out: the run folder: config.json, metrics.csv, losses.csv, best.safetensors, state/.
         settings: values of `TrainingSettings`; the rest are its defaults.
-        start: a run folder, .safetensors or .onnx to start from.
+        start: a run folder, .safetensors, .onnx or a bundled model's name to start from. Classes that it knows, by
+            name and after `mapping`, it goes on with.
         force: throw away what `out` holds of another run.
         log: loggers besides the tables: `tensorboard`, `mlflow`.
         say, report: called with lines for people, and with the progress of each step.
@@ -187,7 +189,7 @@ def train_model(
     from nightherd.training.loop import train
     from nightherd.training.processes import join_processes
     from nightherd.training.settings import training_settings
-    from nightherd.training.start import BEST, start_model
+    from nightherd.training.start import start_model
 
     chosen = training_settings(dict(settings or {}))
     check_loggers(log)
@@ -209,12 +211,13 @@ def train_model(
         "images": [len(d) for d in opened.train],
     }
     is_new = _is_new(out, facts, force)
-    told = _preset_of(start)
-    if start is not None and start.is_dir():
-        start = start / BEST
-    if start is not None and not start.is_file():
-        raise ModelError("no such file or run; give a run folder that has been validated, .safetensors or .onnx", start)
-    model = start_model(chosen, classes, start, told)
+    first = StartingWeights() if start is None else starting_weights(start)
+    known = None
+    if first.classes is not None:
+        known = [dict(mapping or {}).get(name, name) for name in first.classes]
+        if processes.is_main_process:
+            say(what_carries_over(first, known, classes))
+    model = start_model(chosen, classes, first.path, first.preset, known)
     processes.wait_for_everyone()  # all have looked at the folder
     if is_new and processes.is_main_process:  # only now, so that a run that cannot start claims no folder
         _claim(out, facts)
@@ -228,16 +231,6 @@ def train_model(
     if processes.is_main_process:
         record_training(out, facts, opened, result, say)
     return result
-
-
-def _preset_of(start: Path | None) -> str | None:
-    """The preset that a run folder says it was trained from."""
-    if start is None or not (start / CONFIG).is_file():
-        return None
-    try:
-        return str(json.loads((start / CONFIG).read_text(encoding="utf-8"))["run"]["settings"]["preset"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _is_new(out: Path, facts: dict[str, Any], force: bool) -> bool:
