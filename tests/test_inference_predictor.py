@@ -221,3 +221,26 @@ def test_what_a_network_finds_in_the_padding_is_dropped() -> None:
 def test_an_unknown_name_lists_what_is_bundled() -> None:
     with pytest.raises(ModelError, match="bundled:"):
         Predictor("nightherd-nonesuch")
+
+
+class Contested(Blobs):
+    """A network that says of each hot area that it is a person at 0.45 and an animal at 0.4."""
+
+    def __init__(self) -> None:
+        super().__init__((96, 64))
+        described = onnx_toys.description(tile=(96, 64)) | {"thresholds": {"animal": 0.3, "person": 0.5}}
+        self.info = ModelInfo.model_validate(described)
+
+    def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
+        boxes, _, _ = super().run(image)
+        twice = np.repeat(boxes, 2, axis=0)
+        return twice, np.tile(np.array([0.45, 0.4], np.float32), len(boxes)), np.tile([1, 0], len(boxes))
+
+
+def test_classes_compete_before_thresholds_count_so_that_an_evaluation_measures_what_is_counted() -> None:
+    pixels = scene(64, 96)
+    pixels[20:30, 40:50] = 40
+    counted = Predictor.from_runtime(Contested()).predict(pixels)
+    everything = Predictor.from_runtime(Contested(), threshold=0.0).predict(pixels)
+    assert everything.labels.tolist() == [1]
+    assert len(counted) == 0, "a person who is not sure enough is no animal that is less likely"
