@@ -67,6 +67,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "hard-negative": {"detector": {"head": {"sampler": "hard-negative"}}},
     "rfla": {"detector": {"proposals": {"assignment": "rfla"}}},
     "copy-paste": {"augmentation": {"paste": 0.5}},
+    "rare-classes": {"repeat_factor": 0.5, "augmentation": {"even_classes": True}},
     "no-thermal": {"augmentation": {"tone": 0, "gain": 0, "offset": 0, "noise": 0, "blur": 0}},
     "no-ema": {"ema": 0.0},
 }

@@ -34,6 +34,9 @@ from nightherd.workflows.train import train_model
 
 CLASSES = ("Person", "Car", "Bicycle")
 IMAGENET = "imagenet"
+MAPPING = {"person": "Person", "vehicle": "Car", "bicycle": "Bicycle"}
+"""What weights may call these classes, for the rows of the head that they know."""
+
 FREEZE = {"stem": None, "body": ["backbone"], "none": []}
 """What stays as it starts: the preset's own choice, the whole backbone, nothing."""
 
@@ -78,7 +81,7 @@ def run_one(
     if FREEZE[freeze] is not None:
         settings["freeze"] = FREEZE[freeze]
     result = train_model(
-        [str(data)], out, settings, [str(val)], start=start,
+        [str(data)], out, settings, [str(val)], mapping=MAPPING, start=start,
         report=lambda p: print(f"\r{out.name}: {p.step}/{p.steps}", end="", file=sys.stderr, flush=True),
     )  # fmt: skip
     print(file=sys.stderr)

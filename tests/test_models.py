@@ -134,12 +134,27 @@ def test_a_missing_card_is_refused(tmp_path: Path) -> None:
         read_card(tmp_path / "gone.yaml")
 
 
-def test_the_command_lists_the_models(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    add(bundle, "deer-finder")
+def test_the_command_lists_the_models_by_what_one_chooses_by(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {"A set, val": {"ap50": 0.712, "ap50 low": 0.6, "ap50 high": 0.8, "calibration_error": 0.02}}
+    add(bundle, "deer-finder", metrics=metrics, limits=["Not in rain.", "Not in fog."])
     assert run(["models"]) == 0
     text = capsys.readouterr().out
-    for words in ("deer-finder", "8.0 MB", "deer", "0.40", "1,200", "CC BY 4.0", "0.712", "Not in rain."):
+    for words in ("deer-finder", "8.0 MB", "deer (from 0.40)", "Not in rain.", "nightherd models NAME"):
         assert words in text
+    assert "A set, val: ap50 0.712 [0.6, 0.8], calibration error 0.02" in text
+    assert "1,200" not in text and "fog" not in text
+
+
+def test_with_a_name_the_command_prints_the_whole_card(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add(bundle, "deer-finder", limits=["Not in rain.", "Not in fog."])
+    add(bundle, "boar-finder")
+    assert run(["models", "deer-finder"]) == 0
+    text = capsys.readouterr().out
+    for words in ("1,200", "CC BY 4.0", "Not in fog.", "nightherd train --data a"):
+        assert words in text
+    assert "boar-finder" not in text
+    assert run(["models", "wolf-finder"]) == 1
+    assert "boar-finder, deer-finder" in capsys.readouterr().err
 
 
 def test_the_command_gives_machines_the_whole_cards(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

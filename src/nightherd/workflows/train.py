@@ -109,7 +109,7 @@ def open_training_data(
     unseen = [name for name, count in zip(wanted, counts, strict=True) if not count]
     if unseen and any(counts):
         notes.append(
-            f"no training box of {', '.join(unseen)}: the detector will never find one (leave it out or add data)"
+            f"no training box of {', '.join(unseen)}: the detector learns to find none (leave it out or add data)"
         )
     if not any(counts):
         raise DatasetError(f"no box of {', '.join(wanted)} in any training data set; there is nothing to learn")
