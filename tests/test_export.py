@@ -126,16 +126,17 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, model_file: Path) -> 
             detector_of_onnx(path)
 
 
-def test_the_bundled_model_finds_the_same_in_torch_and_in_onnx_runtime() -> None:
-    path = resolve_model("nightherd-small")
+@pytest.mark.parametrize(("name", "threshold", "least"), [("nightherd-small", 0.3, 5), ("hituav-small", 0.05, 1)])
+def test_a_bundled_model_finds_the_same_in_torch_and_in_onnx_runtime(name: str, threshold: float, least: int) -> None:
+    path = resolve_model(name)
     frame = read_frame(sorted(example_flight().glob("*_T.JPG"))[10]).pixels
-    ours = Predictor(path, threshold=0.3).predict(frame)
+    ours = Predictor(path, threshold=threshold).predict(frame)
     detector, _, information = detector_of_onnx(path)
     raw = detect(detector, frame, bf16=False)
     scores = calibrated(raw.scores, raw.labels, raw.classes, information["calibration"])
     order = np.argsort(-scores, kind="stable")
-    theirs = one_label_each(Detections(raw.boxes, scores, raw.labels, raw.classes).select(order).above(0.3))
-    assert len(ours) == len(theirs) >= 5
+    theirs = one_label_each(Detections(raw.boxes, scores, raw.labels, raw.classes).select(order)).above(threshold)
+    assert len(ours) == len(theirs) >= least
     assert np.abs(np.sort(ours.scores) - np.sort(theirs.scores)).max() < 1e-3
     assert np.abs(ours.boxes[ours.scores.argsort()] - theirs.boxes[theirs.scores.argsort()]).max() < 0.1
 
