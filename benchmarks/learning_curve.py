@@ -3,7 +3,7 @@
     uv run --extra train python benchmarks/learning_curve.py --data hit-uav --out curve \
       --start imagenet simulated=RUN --frames 50 200 800 --seeds 0 1
 
-Each run fine-tunes `small` on so many frames of the train split, drawn at random and each draw within the next larger
+Each run fine-tunes `small` on so many frames of the train split, drawn by its seed and each draw within the next larger
 one, with the settings of docs/train-your-own.md, and is measured on whole val frames four times on its way.
 A run starts from ImageNet's weights or from those of a run, a model file or a bundled model. `--freeze body` keeps
 the backbone as it starts. Runs lie in the folder: those that are finished are not repeated, others go on.
@@ -27,6 +27,7 @@ import numpy as np
 
 from nightherd.datasets import open_dataset
 from nightherd.datasets.coco import write_coco
+from nightherd.datasets.mapping import parse_mapping
 from nightherd.datasets.types import Dataset
 from nightherd.errors import ConfigError, NightherdError
 from nightherd.files import write_json
@@ -55,14 +56,14 @@ POINTS = 4
 """Measurements on the way, the last at the end."""
 
 
-def subset(dataset: Dataset, n: int, folder: Path) -> Path:
+def subset(dataset: Dataset, n: int, folder: Path, seed: int = 0) -> Path:
     """Copies n frames, the first of one order for all n, to a COCO set; one that is finished is taken as it is."""
     labels = folder / "annotations.json"
     if labels.is_file():
         return folder
     if n > len(dataset):
         raise ConfigError(f"{n} frames asked for, {dataset.name} has {len(dataset)}")
-    order = np.random.default_rng(0).permutation(len(dataset))[:n]
+    order = np.random.default_rng(seed).permutation(len(dataset))[:n]
     (folder / "images").mkdir(parents=True, exist_ok=True)
     images = [dataset.images[int(i)] for i in sorted(order)]
     names = [f"images/{number:04}{image.path.suffix}" for number, image in enumerate(images)]
@@ -73,15 +74,24 @@ def subset(dataset: Dataset, n: int, folder: Path) -> Path:
 
 
 def run_one(
-    data: Path, val: Path, out: Path, start: str | None, freeze: str, images: int, seed: int
+    data: Path, val: Path, out: Path, start: str | None, changes: dict[str, Any], mapping: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Trains one detector; its measurements on the way: images seen, mean AP50 and AP50 by class."""
-    settings = {**SETTINGS, "images": images, "seed": seed, "validate_every": images // POINTS}
-    settings |= {"validate_images": 10_000}
+    """Trains one detector; its measurements on the way: images seen, mean AP50 and AP50 by class.
+
+    Args:
+        data, val: sets to train on and to measure on.
+        out: the run's folder.
+        start: its first weights; None takes ImageNet's.
+        changes: classes, images, seed, and `freeze`, one of FREEZE.
+        mapping: what weights may call the classes.
+    """
+    settings = {**SETTINGS, **changes, "validate_images": 10_000}
+    freeze, batch = settings.pop("freeze"), int(SETTINGS["batch"])
+    settings["validate_every"] = -(-settings["images"] // POINTS // batch) * batch
     if FREEZE[freeze] is not None:
         settings["freeze"] = FREEZE[freeze]
     result = train_model(
-        [str(data)], out, settings, [str(val)], mapping=MAPPING, start=start,
+        [str(data)], out, settings, [str(val)], mapping=mapping, start=start,
         report=lambda p: print(f"\r{out.name}: {p.step}/{p.steps}", end="", file=sys.stderr, flush=True),
     )  # fmt: skip
     print(file=sys.stderr)
@@ -100,17 +110,18 @@ def starts_of(given: Sequence[str]) -> dict[str, str | None]:
     starts: dict[str, str | None] = {}
     for one in given:
         name, _, weights = one.partition("=")
-        starts[name] = None if name == IMAGENET else weights or name
+        starts[Path(name).name] = None if name == IMAGENET else weights or name
     return starts
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The end of each curve as Markdown: mean over seeds, ± the standard deviation where there are several."""
+    classes = list(rows[0]["points"][-1]["ap50_by_class"])
     lines = [
         "| frames | start | left as it starts | training images | seeds | AP50 | "
-        + " | ".join(CLASSES)
+        + " | ".join(classes)
         + " | after a quarter, a half, three quarters |",
-        "| --- " * (7 + len(CLASSES)) + "|",
+        "| --- " * (7 + len(classes)) + "|",
     ]
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -119,7 +130,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         ends = [one["points"][-1] for one in members]
         cells = [f"{value:,}" if isinstance(value, int) else str(value) for value in key] + [str(len(members))]
         cells.append(_spread([end["ap50"] for end in ends]))
-        cells += [_spread([end["ap50_by_class"].get(name) or 0.0 for end in ends]) for name in CLASSES]
+        cells += [_spread([end["ap50_by_class"].get(name) or 0.0 for end in ends]) for name in classes]
         before = [[one["points"][i]["ap50"] for one in members] for i in range(len(members[0]["points"]) - 1)]
         cells.append(", ".join(f"{statistics.fmean(values):.3f}" for values in before))
         lines.append("| " + " | ".join(cells) + " |")
@@ -161,6 +172,8 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="hit-uav", help="a data set with train and val splits")
+    parser.add_argument("--classes", nargs="+", default=CLASSES, help="of the data set")
+    parser.add_argument("--map", nargs="+", metavar="OLD=NEW", help="what first weights call these classes")
     parser.add_argument("--out", type=Path, required=True, help="the folder of the runs")
     parser.add_argument("--start", nargs="+", default=[IMAGENET], metavar="NAME[=WEIGHTS]", help="first weights")
     parser.add_argument("--frames", type=int, nargs="+", default=[50, 200, 800])
@@ -171,19 +184,21 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args()
     try:
-        whole = open_dataset(options.data, "train").with_classes(CLASSES)
-        held_out = open_dataset(options.data, "val").with_classes(CLASSES)
+        mapping = parse_mapping(options.map) if options.map else MAPPING
+        whole = open_dataset(options.data, "train").with_classes(options.classes)
+        held_out = open_dataset(options.data, "val").with_classes(options.classes)
         val = subset(held_out, len(held_out), options.out / "data" / "val")
         starts = starts_of(options.start)
         for seed in options.seeds:
             for n in options.frames:
-                data = subset(whole, n, options.out / "data" / str(n))
+                data = subset(whole, n, options.out / "data" / f"{n}-{seed}", seed)
                 for name, weights in starts.items():
                     for freeze in options.freeze:
                         run = options.out / f"{n}-{name}-{freeze}-{options.images}-{seed}"
-                        points = run_one(data, val, run, weights, freeze, options.images, seed)
-                        facts = {"frames": n, "start": name, "freeze": freeze, "images": options.images, "seed": seed}
-                        write_json(run / "row.json", {**facts, "points": points})
+                        changes = {"freeze": freeze, "images": options.images, "seed": seed}
+                        given = {**changes, "classes": tuple(options.classes)}
+                        points = run_one(data, val, run, weights, given, mapping)
+                        write_json(run / "row.json", {"frames": n, "start": name, **changes, "points": points})
     except NightherdError as error:
         sys.exit(f"error: {error}")
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(options.out.glob("*/row.json"))]

@@ -42,9 +42,6 @@ from nightherd.inference.predictor import Predictor, pad, resample
 from nightherd.models import resolve_model
 from nightherd.types import Detections, FloatArray
 
-LOWEST = 0.02
-"""Scores below this are not looked at."""
-
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -137,7 +134,7 @@ def measured(
     rows, contenders = list[dict[str, Any]](), dict[str, Callable[[], object]]()
     first = normalise(read_frame(dataset.images[0].path).pixels)
     for one in variants:
-        predictor = Predictor(one.path, threshold=LOWEST)
+        predictor = Predictor(one.path, threshold=0.0)
         labels = dataset.with_classes(predictor.classes, mapping)
         found = metrics_on(labels, partial(_look, predictor, one.scale), predictor.classes)
         by_class = {name: value for name, value in found["ap50_by_class"].items() if value is not None and value >= 0}

@@ -106,3 +106,23 @@ def test_missing_images_are_left_out_when_asked_and_mended_labels_are_said(tmp_p
     opened = open_training_data([labels], missing="skip")
     assert len(opened.train[0]) == 1
     assert any("missing image 1, box over the edge 1" in note for note in opened.notes)
+
+
+def test_a_run_starts_from_a_bundled_model_by_name_and_says_what_it_knows(
+    tmp_path: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = [one for one in TINY if "detector." not in one] + ["--set=detector.backbone.pretrained=none"]
+    command = ["train", "--data", str(labels), "--map", "animal=deer", *small, "--set=augmentation.even_classes=true"]
+    first = [*command, "--from", "nightherd-small", "--out", str(tmp_path / "one"), "--set=repeat_factor=0.5"]
+    assert run(first) == 0
+    assert "starting from nightherd-small: deer from there; boar anew" in capsys.readouterr().err
+    assert run(first) == 0
+    printed = capsys.readouterr()
+    assert "finished already" in printed.out and "starting from" not in printed.err
+    second = [*command, "--from", str(tmp_path / "one"), "--out", str(tmp_path / "two")]
+    assert run(second) == 0
+    assert "starting from one: deer, boar from there" in capsys.readouterr().err
+    second[second.index("--from") + 1] += "/"
+    assert run(second) == 0, "the same folder spelt otherwise is the same start"
+    assert run([*command, "--from", "nightherd-huge", "--out", str(tmp_path / "three")]) == 1
+    assert "a bundled model (nightherd-small, hituav-small)" in capsys.readouterr().err

@@ -244,3 +244,21 @@ def test_classes_compete_before_thresholds_count_so_that_an_evaluation_measures_
     everything = Predictor.from_runtime(Contested(), threshold=0.0).predict(pixels)
     assert everything.labels.tolist() == [1]
     assert len(counted) == 0, "a person who is not sure enough is no animal that is less likely"
+
+
+class WholeAndCut(Blobs):
+    """A network that is sure of what an edge of its input cuts, and hardly believes in what it sees whole."""
+
+    def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
+        boxes, _, labels = super().run(image)
+        cut = (boxes[:, 0] <= 0) | (boxes[:, 2] >= image.shape[1])
+        return boxes, np.where(cut, 0.95, 0.2).astype(np.float32), labels
+
+
+def test_what_does_not_count_in_one_tile_takes_nothing_away_from_another() -> None:
+    predictor = Predictor.from_runtime(WholeAndCut((96, 64)), overlap=32)
+    pixels = scene(64, 160)
+    pixels[20:30, 50:70] = 40  # whole in the first tile, cut at the second one's left edge
+    found = predictor.predict(pixels)
+    assert len(predictor.runtime.inputs) == 2  # type: ignore[attr-defined]
+    assert found.scores.tolist() == pytest.approx([0.95])

@@ -208,3 +208,15 @@ def test_a_survey_writes_its_record_and_a_fault_of_the_records_loses_nothing(
     again = run_survey(flight, out=tmp_path / "again", detector=HotSpots(), note=told.append)
     assert again.summary["frames"] == 6 and (again.folder / "summary.json").is_file()
     assert "methods record could not be made (KeyError: 'gone'); the results are whole" in told[-1]
+
+
+def test_a_record_says_that_rare_classes_were_drawn_more_often() -> None:
+    settings = facts()["settings"]
+    plain = said(training_record(facts()), "Bias")
+    assert "Frames were drawn evenly; no class was over- or undersampled." in plain
+    even = {**settings["augmentation"], "even_classes": True, "detail": 0.2}
+    record = training_record(facts(settings={**settings, "repeat_factor": 0.5, "augmentation": even}))
+    assert "√(0.5 / f) times as often" in said(record, "Bias") and "evenly over the classes" in said(record, "Bias")
+    assert "no class was" not in said(record, "Bias")
+    assert "that object drawn evenly over the classes in the frame" in said(record, "Augmentation")
+    assert "chance 0.2 of a camera's detail enhancement" in said(record, "Augmentation")

@@ -111,3 +111,17 @@ def test_frames_with_labelled_animals_or_only_held_out_ones_are_refused(tmp_path
     held = LabelledImage(1, "a.png", tmp_path / "a.png", 32, 32, split="test")
     with pytest.raises(DatasetError, match="val and test"):
         write_painted(Dataset("empty", (), (held,)), 1, 0, tmp_path / "o")
+
+
+def test_a_folder_without_labels_counts_as_empty_frames(tmp_path: Path) -> None:
+    flight = tmp_path / "bare-meadow"
+    flight.mkdir()
+    for number in range(3):
+        grey = np.random.default_rng(number).normal(90, 6, (128, 160)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(grey).save(flight / f"{number}.png")
+    out = tmp_path / "painted"
+    write_painted(str(flight), 4, 1, out)
+    painted = open_dataset(str(out))
+    assert len(painted) == 4 and painted.classes == ("animal",) and painted.n_boxes
+    with pytest.raises(DatasetError):
+        write_painted(str(tmp_path / "nowhere"), 4, 1, tmp_path / "other")

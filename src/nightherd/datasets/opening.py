@@ -22,6 +22,10 @@ OTHER_TASKS = ("captions_", "person_keypoints_", "image_info_", "panoptic_", "st
 """How COCO's own files for other tasks begin."""
 
 
+class NoLabelsError(DatasetError):
+    """A folder that holds no labels of any format."""
+
+
 def open_dataset(
     spec: str | Path, split: str | None = None, *, missing: Missing = "error", images: Path | None = None
 ) -> Dataset:
@@ -90,7 +94,7 @@ def _open_folder(
     inner = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
     if len(inner) == 1 and depth < 3:
         return _open_folder(inner[0], split, missing, images, name, depth + 1)
-    raise DatasetError(
+    raise NoLabelsError(
         "no labels found; expected COCO (annotations.json or annotations/*.json), YOLO (data.yaml, or images/ beside "
         "labels/) or VOC (Annotations/*.xml)",
         path,

@@ -108,8 +108,8 @@ class Predictor:
             return Detections(classes=self.classes)
         height, width = image.shape
         tiles = plan_tiles(width, height, self.info.tile, overlap=self.overlap, stride=self.info.stride)
-        found = merge([self._run(image, tile) for tile in tiles], tiles, width, height, self.info.max_detections)
-        found = self._counting(one_label_each(found))
+        parts = [self._above_thresholds(one_label_each(self._run(image, tile))) for tile in tiles]
+        found = one_label_each(merge(parts, tiles, width, height, self.info.max_detections))
         if image.shape == np.shape(pixels):
             return found
         rows, columns = np.shape(pixels)
@@ -125,9 +125,10 @@ class Predictor:
         keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         return Detections(boxes[keep], scores[keep], labels[keep], self.classes)
 
-    def _counting(self, found: Detections) -> Detections:
-        """Those from their class's threshold on. Only now: what a body most likely is does not depend on thresholds,
-        so that an evaluation, which looks at all scores, measures the very detections that a count takes."""
+    def _above_thresholds(self, found: Detections) -> Detections:
+        """Those from their class's threshold on. It comes after the classes have competed for a body: what that most
+        likely is does not depend on thresholds, so a count takes what an evaluation, which looks at all scores, sees.
+        It comes before tiles are joined, so that what does not count joins nothing."""
         thresholds = np.array([self.thresholds[name] for name in self.classes], np.float32)
         return found.select(found.scores >= thresholds[found.labels])
 

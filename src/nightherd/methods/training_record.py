@@ -92,6 +92,7 @@ def _preprocessing(facts: Facts) -> Statement:
 
 _AUGMENTATIONS = {
     "on_object": "chance {} that a crop is laid around an object",
+    "even_classes": "that object drawn evenly over the classes in the frame",
     "scale": "scaling by a factor of {}",
     "flip": "flipping",
     "quarter_turns": "rotating by quarter turns",
@@ -100,6 +101,7 @@ _AUGMENTATIONS = {
     "offset": "a shift of the normalised pixels with spread {}",
     "noise": "chance {} of white noise and of row or column stripes",
     "blur": "chance {} of a Gaussian blur",
+    "detail": "chance {} of a camera's detail enhancement",
     "netd": "white noise of {} kelvin where frames are in degrees Celsius",
     "invert": "chance {} of inverted polarity",
     "shading": "chance {} of a smooth ramp and vignette",
@@ -108,6 +110,9 @@ _AUGMENTATIONS = {
     "paste_objects": "at most {} objects pasted",
     "mosaic": "chance {} of a mosaic of four crops",
 }
+
+
+_EVENLY = "Frames were drawn evenly; no class was over- or undersampled."
 
 
 def _augmentation(settings: Facts) -> Statement:
@@ -136,12 +141,21 @@ def _bias(facts: Facts, data: Sequence[Facts]) -> Statement:
     boxes = {name: boxes.get(name, 0) for name in facts["classes"]}
     weights = facts.get("weights", ())
     head, proposals = (facts.get("detector", {}).get(part, {}) for part in ("head", "proposals"))
+    settings = facts.get("settings", {})
+    repeat, even = settings.get("repeat_factor"), settings.get("augmentation", {}).get("even_classes")
     parts = [imbalance(boxes)]
     if len(data) > 1:
         drawn = ", ".join(f"{one['name']} {number(w)}" for one, w in zip(data, weights, strict=False))
         parts.append(f"Data sets were drawn in the ratio: {drawn}.")
     else:
-        parts.append("Frames were drawn evenly; no class was over- or undersampled.")
+        parts.append("Frames were drawn from one data set." if repeat or even else _EVENLY)
+    if repeat:
+        parts.append(
+            "Frames with rare classes were oversampled: those with a class that a share f of the frames holds came "
+            f"√({number(repeat)} / f) times as often, at least once (repeat factor sampling, Gupta et al. 2019)."
+        )
+    if even:
+        parts.append("Objects that crops were laid around were drawn evenly over the classes in the frame.")
     if head and proposals:
         parts.append(
             "Regions for the loss were sampled so that animals are not drowned by background: at most "

@@ -90,8 +90,8 @@ def schedule(
 
 
 def repeat_factors(dataset: Dataset, repeat: float) -> FloatArray:
-    """How often each image comes in an epoch, (N,), at least 1: √(repeat / f) for the rarest class in it, of which a
-    share f of the images holds one (repeat factor sampling, Gupta et al. 2019, LVIS); 1 throughout where repeat is 0.
+    """How often each image comes in an epoch, (N,): √(repeat / f), at least 1, where f is the share of the images of
+    this data set that hold the rarest of the image's classes (repeat factor sampling, Gupta et al. 2019, LVIS).
     """
     factors = np.ones(len(dataset), np.float32)
     for label in range(len(dataset.classes)):

@@ -21,7 +21,7 @@ class TrainingSettings(BaseModel):
         preset, detector: the preset by name, and settings laid over it, nested by part.
         classes: names; empty takes those of the first data set.
         images: how many training images are seen in all.
-        epochs: passes over the training data instead of `images`; 0 goes by `images`.
+        epochs: passes over the training data instead of `images`, as many images as it has each; 0 goes by `images`.
         batch: images a step, over all processes.
         accumulate: parts that a process makes its images of a step in, one after the other, to need less memory. The
             step stays the same where norms are frozen; else each part has batch statistics of its own.

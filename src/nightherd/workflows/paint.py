@@ -19,6 +19,7 @@ from PIL import Image
 
 from nightherd import __version__
 from nightherd.datasets import open_dataset
+from nightherd.datasets.opening import NoLabelsError
 from nightherd.datasets.simulate.painted import PaintSettings, paint
 from nightherd.datasets.simulate.scene import Truth
 from nightherd.datasets.types import Dataset, LabelledImage
@@ -26,10 +27,19 @@ from nightherd.errors import DatasetError, ResultsError
 from nightherd.files import atomic_path, write_json
 from nightherd.frames.readers import read_frame
 from nightherd.types import Frame
+from nightherd.workflows.mine_data import empty_frames
 from nightherd.workflows.simulate import ANNOTATIONS, FAINT, HIDDEN, RECORD, TINY, TRUTH, Written, written_in
 from nightherd.workflows.telling import Track, untracked
 
 ANIMAL = "animal"
+
+
+def _frames_of(data: str) -> Dataset:
+    """A labelled data set, or the frames of a folder that has no labels."""
+    try:
+        return open_dataset(data)
+    except NoLabelsError:
+        return empty_frames(Path(data))
 
 
 def write_painted(
@@ -46,7 +56,8 @@ def write_painted(
     """Writes frames with painted animals, `annotations.json` (COCO), `truth.json` and `simulation.json`.
 
     Args:
-        data: frames without animals: a data set as `open_dataset` takes it (its `train` split where it has splits).
+        data: frames without animals: a data set as `open_dataset` takes it (its `train` split where it has splits), or
+            a folder of frames without labels, which says that nothing is in them.
         frames: how many; above the number there are, frames come again with other animals.
         seed: 0 or more.
         out: the folder, made if missing.
@@ -60,7 +71,7 @@ def write_painted(
         ResultsError: the folder holds something else, or cannot be written.
     """
     settings = settings or PaintSettings()
-    dataset = open_dataset(data) if isinstance(data, str) else data
+    dataset = _frames_of(data) if isinstance(data, str) else data
     renamed = tuple(dict.fromkeys((mapping or {}).get(name, name) for name in dataset.classes))
     if ANIMAL in renamed and dataset.n_boxes:
         raise DatasetError(f"{dataset.name} has labelled animals; paint onto frames without any")

@@ -33,8 +33,9 @@ def starting_weights(spec: str | Path) -> StartingWeights:
     if not path.exists() and str(spec) in bundled_names():
         path = resolve_model(str(spec))
     if path.is_dir():
-        preset, classes = _told(path / "config.json")
         path = path / BEST
+    if path.name == BEST:
+        preset, classes = _preset_and_classes(path.parent / "config.json")
     elif path.suffix == ".onnx" and path.is_file():
         info = _description(path)
         preset, classes = info.preset, info.classes
@@ -60,9 +61,9 @@ def what_carries_over(start: StartingWeights, known: Sequence[str], classes: Seq
     """
     old, new = [name for name in classes if name in known], [name for name in classes if name not in known]
     parts = [f"{', '.join(old)} from there"] if old else []
-    parts += (
-        [f"{', '.join(new)} anew (--map OLD=NEW says that one of {', '.join(known)} is one of them)"] if new else []
-    )
+    if new:
+        example = f"--map {(known or ['animal'])[0]}={new[0]}"
+        parts.append(f"{', '.join(new)} anew (for one that it knows by another name, give --map, such as {example})")
     path = start.path
     name = "its own weights" if path is None else path.parent.name if path.name == BEST else path.stem
     return f"starting from {name}: {'; '.join(parts)}"
@@ -77,7 +78,7 @@ def _description(path: Path) -> ModelInfo:
         raise ModelError(f"cannot be read: {error.strerror}", path) from error
 
 
-def _told(config: Path) -> tuple[str | None, tuple[str, ...] | None]:
+def _preset_and_classes(config: Path) -> tuple[str | None, tuple[str, ...] | None]:
     """The preset and classes that a run folder says it was trained with."""
     try:
         run = json.loads(config.read_text(encoding="utf-8"))["run"]

@@ -206,7 +206,7 @@ def train_model(
         "validation": list(validation),
         "weights": list(opened.weights),
         "mapping": dict(mapping or {}),
-        "start": None if start is None else str(start),
+        "start": None if start is None else str(Path(start)),
         "hard_negatives": [str(spec) for spec in hard_negatives],
         "images": [len(d) for d in opened.train],
     }
@@ -215,7 +215,7 @@ def train_model(
     known = None
     if first.classes is not None:
         known = [dict(mapping or {}).get(name, name) for name in first.classes]
-        if processes.is_main_process:
+        if is_new and processes.is_main_process:
             say(what_carries_over(first, known, classes))
     model = start_model(chosen, classes, first.path, first.preset, known)
     processes.wait_for_everyone()  # all have looked at the folder
