@@ -27,8 +27,8 @@ HEAD = """# Detectors on HIT-UAV
 
 What detectors reach on the validation frames of HIT-UAV (Suo et al. 2023, 290 frames), trained on its training frames.
 The test frames were looked at by nobody here. 106 of the 290 have a near-duplicate among the training frames
-(`nightherd data inspect hit-uav`), which flatters every row alike. Figures that papers give are of the test frames or of
-other splits, so none of them can be set beside these.
+(`nightherd data inspect hit-uav`), which flatters every row alike. Figures that papers give are of the test frames or
+of other splits, so none of them can be set beside these.
 
 A figure is the mean over seeds, ± the standard deviation where there are several. A row says how many training images
 it saw, where its weights began and on what machine; rows of different training are not comparable with each other, and
