@@ -41,9 +41,9 @@ def outcome(arm: str, *values: float) -> ablation.Outcome:
 def test_an_arm_differs_from_the_baseline_in_what_it_names_and_in_nothing_else(arm: str) -> None:
     base, other = (ablation.settings_of(name, 1, 80) for name in (ablation.BASELINE, arm))
     changed = {key for key in other if other[key] != base.get(key)}
-    assert changed <= {"ohem": {"detector"}, "rfla": {"detector"}, "hard-negative": {"detector"}}.get(
-        arm, {"augmentation", "ema"}
-    )
+    named = {name: {"detector"} for name in ("ohem", "rfla", "hard-negative")}
+    named["rare-classes"] = {"augmentation", "repeat_factor"}
+    assert changed <= named.get(arm, {"augmentation", "ema"})
     assert bool(changed) == (arm != ablation.MINING)
     assert other["seed"] == 1
     assert other["augmentation"]["crop"] == 256
