@@ -21,7 +21,7 @@ def weights(level: float, n: int) -> dict[str, torch.Tensor]:
     """A layer of one level, a counter, and rows of the head that say which class they are of."""
     rows = torch.arange(n + 1.0) + level
     return {
-        "layer": torch.full((2,), level),
+        "layer": torch.full((2,), float(level)),
         "seen": torch.tensor(7),
         SCORES + "bias": rows,
         BOXES + "bias": rows.repeat_interleave(4),
