@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.models.detection import FasterRCNN
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-from torchvision.transforms.functional import convert_image_dtype, pil_to_tensor
 
+from detectors_reference import reference_steps, torchvision_detector
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.detector.presets import build_detector, preset
 from nightherd.frames.readers import read_frame
@@ -83,17 +80,12 @@ class Contender:
     is_timed: bool = True
 
 
-def torchvision_detector(depth: int, sides: tuple[int, int], n_classes: int = len(CLASSES)) -> nn.Module:
-    """torchvision's Faster R-CNN on a ResNet with its feature pyramid, all layers trained, no weights."""
-    backbone = resnet_fpn_backbone(backbone_name=f"resnet{depth}", weights=None, trainable_layers=5)
-    detector: nn.Module = FasterRCNN(backbone, num_classes=n_classes + 1, min_size=sides[0], max_size=sides[1])
-    return detector
-
-
 def contenders(presets: Sequence[str]) -> list[Contender]:
     """torchvision's two at two sizes, its ResNet18 in our loop, and the presets."""
     rows = [
-        Contender(f"torchvision ResNet{depth}-FPN{label}", partial(torchvision_detector, depth, sides), sides)
+        Contender(
+            f"torchvision ResNet{depth}-FPN{label}", partial(torchvision_detector, depth, sides, len(CLASSES)), sides
+        )
         for sides, label in (((HEIGHT, WIDTH), ""), ((800, 1333), ", resized to 800–1333"))
         for depth in (18, 50)
     ]
@@ -199,58 +191,6 @@ def seconds_of_our_steps(contender: Contender, data: Dataset, batch: int, steps:
     with tempfile.TemporaryDirectory(prefix="nightherd-") as folder:
         train(model, [data], [1.0], None, settings, Path(folder) / "run", read_frame, {}, report)
     return list(np.diff(moments)[:-1])
-
-
-class _ReferenceFrames(torch.utils.data.Dataset[tuple[Tensor, dict[str, Tensor]]]):
-    """Frames as torchvision's detection reference reads them: from the file each time, three channels, flips."""
-
-    def __init__(self, data: Dataset, n: int) -> None:
-        self.images = [data.images[i % len(data)] for i in range(n)]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        image = self.images[index]
-        with Image.open(image.path) as file:
-            pixels = convert_image_dtype(pil_to_tensor(file.convert("RGB")), torch.float32)
-        boxes = torch.from_numpy(image.boxes.copy())
-        if torch.rand(1) < 0.5:
-            pixels = pixels.flip(-1)
-            boxes = torch.stack([image.width - boxes[:, 2], boxes[:, 1], image.width - boxes[:, 0], boxes[:, 3]], 1)
-        return pixels, {"boxes": boxes, "labels": torch.from_numpy(image.labels.copy()) + 1}
-
-
-def _collate(batch: list[tuple[Tensor, dict[str, Tensor]]]) -> tuple[Any, ...]:
-    return tuple(zip(*batch, strict=True))
-
-
-def reference_steps(
-    model: nn.Module,
-    data: Dataset,
-    images: int,
-    batch: int,
-    rate: float,
-    workers: int,
-    device: torch.device | None = None,
-) -> Iterator[dict[str, float]]:
-    """torchvision's reference loop for detection: float32, SGD with momentum 0.9 and weight decay 1e-4, its transform.
-
-    Yields the losses after each step.
-    """
-    frames = _ReferenceFrames(data, images)
-    loader = DataLoader(frames, batch, shuffle=True, num_workers=workers, collate_fn=_collate, drop_last=True)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=1e-4)
-    model.train()
-    for pixels, targets in loader:
-        there = [{name: value.to(device) for name, value in target.items()} for target in targets]
-        losses = model([each.to(device) for each in pixels], there)
-        loss = torch.stack(list(losses.values())).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        yield {name: float(value.detach()) for name, value in losses.items()}
 
 
 def seconds_of_reference_steps(

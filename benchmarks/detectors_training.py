@@ -1,8 +1,9 @@
 """Training and evaluation of one detector after another under a stated budget: rows of `docs/results.md`.
 
 Part of `detectors.py --train`, which is the command. Presets go through Nightherd's own way of training whatever their
-recipe, torchvision's models through torchvision's reference loop; both see whole data sets and the same validation
-frames. Runs lie in a folder; those that are finished are not repeated, presets go on where they stopped.
+recipe, torchvision's models through torchvision's reference loop, with its mixed precision; both see the same crops and
+are measured on the same whole validation frames. Runs lie in a folder; those that are finished are not repeated,
+presets go on where they stopped.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
+from detectors_reference import SameCrops, collate, sgd_steps, to_reference, torchvision_detector
 from detectors_sparse import SIZES, detector_of
-from detectors_speed import OUR_LOOP, giga_macs, reference_steps, torchvision_detector
+from detectors_speed import OUR_LOOP, giga_macs
 from nightherd.datasets import open_dataset
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.errors import ConfigError
 from nightherd.evaluation.coco import coco_metrics
 from nightherd.evaluation.types import Truth
 from nightherd.files import write_json
+from nightherd.frames.normalise import normalise
 from nightherd.frames.readers import read_frame
+from nightherd.training.augmentation import AugmentationSettings
 from nightherd.training.checkpoints import load_tensors, save_tensors
 from nightherd.training.start import BEST
 from nightherd.training.validation import detect
@@ -40,6 +45,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "gpu": {"images": {}, "others": 60_000, "batch": {}, "other_batch": 16},
 }
 """Training images of each detector, and images a step: what two cores do in a night, and one GPU in some hours."""
+
+CROPS = AugmentationSettings(quarter_turns=False).model_dump()
+"""What every detector sees of a frame: crops of one size, varied alike; frames that look ahead are not turned."""
 
 FRAME = (512, 640)
 THEIRS = "torchvision-resnet"
@@ -95,6 +103,7 @@ def _train_ours(name: str, data: str, run: Path, images: int, batch: int, seed: 
         **OUR_LOOP,
         "preset": name,
         "detector": {} if small else {"backbone": {"pretrained": "none"}},
+        "augmentation": CROPS,
         "images": images,
         "batch": batch,
         "seed": seed,
@@ -122,12 +131,15 @@ def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed
         torch.manual_seed(seed)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         train_set = open_dataset(data, "train")
-        model = torchvision_detector(int(depth), FRAME, len(train_set.classes)).to(device)
+        model: Any = torchvision_detector(int(depth), FRAME, len(train_set.classes)).to(device)
         say(f"{name}, seed {seed}: training on {images} images into {run}")
         started, seen = time.perf_counter(), 0
         workers = min(4, os.cpu_count() or 1)
         rate = 0.02 * batch / 16
-        for losses in reference_steps(model, train_set, images, batch, rate, workers, device):
+        model.transform.min_size = (CROPS["crop"],)  # crops as they are, and below frames as they are
+        crops = SameCrops(train_set, images, AugmentationSettings(**CROPS), seed)
+        loader = DataLoader(crops, batch, num_workers=workers, collate_fn=collate, drop_last=True)
+        for losses in sgd_steps(model, loader, rate, device, bf16=True):
             seen += batch
             if seen % (50 * batch) == 0:
                 pace = seen / (time.perf_counter() - started)
@@ -135,6 +147,7 @@ def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed
         speed = seen / (time.perf_counter() - started)
         save_tensors(run / BEST, {key: value.cpu() for key, value in model.state_dict().items()})
         model.load_state_dict(load_tensors(run / BEST))
+        model.transform.min_size = FRAME[:1]
         kept = _keep(run, model, lambda image: _detect_theirs(model, image, train_set.classes, device), data, speed)
     return {**kept, "start": "random"}
 
@@ -142,8 +155,8 @@ def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed
 @torch.no_grad()
 def _detect_theirs(model: nn.Module, image: LabelledImage, classes: Sequence[str], device: torch.device) -> Detections:
     model.eval()
-    grey = torch.from_numpy(read_frame(image.path).pixels / 255).float()
-    found = model([grey.expand(3, -1, -1).to(device)])[0]
+    given = to_reference(normalise(read_frame(image.path).pixels))
+    found = model([given.to(device)])[0]
     boxes, scores = found["boxes"].cpu().numpy(), found["scores"].cpu().numpy()
     keep = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     labels = found["labels"].cpu().numpy().astype(np.int64) - 1

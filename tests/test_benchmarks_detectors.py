@@ -227,7 +227,7 @@ def test_a_preset_and_torchvisions_are_trained_evaluated_and_kept(
     half = [replace(image, split="train" if place < 5 else "val") for place, image in enumerate(data.images)]
     convert(data.subset(half), tmp_path / "set", "coco")
     monkeypatch.setattr(detectors_training, "FRAME", (48, 64))
-    monkeypatch.setitem(detectors_training.OUR_LOOP, "augmentation", {"crop": 64})
+    monkeypatch.setitem(detectors_training.CROPS, "crop", 64)
     said: list[str] = []
     names = ["small", "torchvision-resnet18"]
     arguments = (names, "cpu", str(tmp_path / "set"), tmp_path / "runs", [0], 4, said.append)
