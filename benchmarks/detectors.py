@@ -19,6 +19,10 @@ Training and evaluation under a stated budget, which writes `docs/results.md`; r
     uv run --extra train python benchmarks/detectors.py --train --budget cpu --data hit-uav --runs runs
     uv run --extra train python benchmarks/detectors.py --train --budget gpu --data hit-uav --runs runs --seeds 0 1 2
     uv run --extra train python benchmarks/detectors.py --add rows-from-elsewhere.json
+
+What the detectors of that page cost on this machine, in one run of interleaved rounds:
+
+    uv run --extra train python benchmarks/detectors.py --cost --presets hituav-small torchvision-resnet18 …
 """
 
 from __future__ import annotations
@@ -28,20 +32,23 @@ import json
 import os
 import platform
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from detectors_cost import measure_cost, with_cost
 from detectors_finest import finest_lines, node_times, share_of_time
 from detectors_results import RESULTS, add_rows, read_rows, write_results
 from detectors_sparse import detector_of, measure_shares, measure_sparse, shares_table, sparse_table
 from detectors_speed import contenders, measure_inference, measure_training, speed_rows, speed_table
-from detectors_training import BUDGETS, evaluated_row, train_rows
+from detectors_training import BUDGETS, batch_of, evaluated_row, is_of, train_rows
 from nightherd.datasets import open_dataset
 from nightherd.detector.cost import finest_share
 from nightherd.detector.presets import PRESETS
 from nightherd.errors import NightherdError
+from nightherd.files import write_json
 from nightherd.models import resolve_model
 from nightherd.training.validation import spread_over
 
@@ -72,6 +79,8 @@ def main() -> None:
                 _say,
             )
             _results(options, rows)
+        elif options.cost:
+            _cost(options)
         elif options.evaluate:
             rows = []
             for given in options.evaluate:
@@ -96,8 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--train", action="store_true", help="train and evaluate under a budget")
     what.add_argument("--evaluate", action="append", metavar="NAME=MODEL", help="a row for what is trained already")
+    what.add_argument("--cost", action="store_true", help="time and arithmetic of the page's detectors, into the page")
     what.add_argument("--add", action="append", type=Path, metavar="ROWS.json", help="rows from another machine")
-    parser.add_argument("--presets", nargs="+", help="which detectors; --train also takes torchvision-resnet18, …")
+    parser.add_argument(
+        "--presets", nargs="+", help="which detectors; --train and --cost also take torchvision-resnet18, …"
+    )
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves its own choice")
     parser.add_argument("--json", action="store_true", dest="as_json")
     speed = parser.add_argument_group("speed")
@@ -187,6 +199,18 @@ def _results(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
         print(json.dumps(rows, indent=2))
     else:
         print(f"{len(rows)} rows added to {options.results}")
+
+
+def _cost(options: argparse.Namespace) -> None:
+    kept = options.results.with_suffix(".json")
+    rows = read_rows(kept)
+    names = options.presets or list(dict.fromkeys(row["name"] for row in rows))
+    batches = partial(batch_of, budget=options.budget)
+    costs = measure_cost(names, max(1, options.rounds), options.train_rounds, batches, options.steps, options.workers)
+    rows = with_cost(rows, costs, machine(), lambda provenance: is_of(provenance, options.budget))
+    write_json(kept, rows)
+    write_results(options.results, rows)
+    print(json.dumps(costs, indent=2))
 
 
 def machine() -> str:

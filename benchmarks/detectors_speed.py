@@ -89,12 +89,13 @@ def contenders(presets: Sequence[str]) -> list[Contender]:
         for sides, label in (((HEIGHT, WIDTH), ""), ((800, 1333), ", resized to 800–1333"))
         for depth in (18, 50)
     ]
-    rows.append(_ours(SAME, "lyu2024-code-resnet18", AS_TORCHVISION, is_timed=False))
-    rows += [_ours(name, name, {}, is_published=name.startswith("lyu2024")) for name in presets]
+    rows.append(ours(SAME, "lyu2024-code-resnet18", AS_TORCHVISION, is_timed=False))
+    rows += [ours(name, name, {}, is_published=name.startswith("lyu2024")) for name in presets]
     return rows
 
 
-def _ours(name: str, of: str, overrides: Mapping[str, Any], **facts: bool) -> Contender:
+def ours(name: str, of: str, overrides: Mapping[str, Any], **facts: bool) -> Contender:
+    """A preset under a name, with changes of its settings and without weights."""
     detector = {**overrides, "backbone": {"pretrained": "none"}}
     build = partial(build_detector, preset(of, detector), CLASSES)
     return Contender(name, build, None, {"preset": of, "detector": detector}, **facts)
@@ -165,7 +166,9 @@ def made_up_frames(folder: Path, n: int = 16) -> Dataset:
     return Dataset("made-up", CLASSES, tuple(images))
 
 
-def seconds_of_our_steps(contender: Contender, data: Dataset, batch: int, steps: int) -> list[float]:
+def seconds_of_our_steps(
+    contender: Contender, data: Dataset, batch: int, steps: int, augmentation: Mapping[str, Any] = PLAIN
+) -> list[float]:
     """Seconds of the steps of Nightherd's own loop, without the first and the last, which compile and save.
 
     The loop as it is: bf16 on layers that gain, channels last, frames read once and batches made ahead, gradients
@@ -178,7 +181,7 @@ def seconds_of_our_steps(contender: Contender, data: Dataset, batch: int, steps:
             "images": steps * batch,
             "batch": batch,
             "learning_rate": 1e-5,
-            "augmentation": PLAIN,
+            "augmentation": dict(augmentation),
         }
     )
     moments: list[float] = []

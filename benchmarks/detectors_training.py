@@ -26,6 +26,7 @@ from detectors_sparse import SIZES, detector_of
 from detectors_speed import OUR_LOOP, giga_macs
 from nightherd.datasets import open_dataset
 from nightherd.datasets.types import Dataset, LabelledImage
+from nightherd.detector.presets import PRESETS
 from nightherd.errors import ConfigError
 from nightherd.evaluation.coco import coco_metrics
 from nightherd.evaluation.types import Truth
@@ -51,6 +52,7 @@ CROPS = AugmentationSettings(quarter_turns=False).model_dump()
 
 FRAME = (512, 640)
 THEIRS = "torchvision-resnet"
+EVALUATED = "evaluated from"
 
 Say = Callable[[str], None]
 
@@ -72,7 +74,7 @@ def train_rows(
     rows = []
     for name in names:
         wanted = images or limits["images"].get(name, limits["others"])
-        batch = limits["batch"].get(name, limits["other_batch"])
+        batch = batch_of(name, budget)
         one = _train_theirs if name.startswith(THEIRS) else _train_ours
         measured = [one(name, data, runs / f"{name}-{wanted}-{seed}", wanted, batch, seed, say) for seed in seeds]
         start = measured[0].pop("start")
@@ -90,11 +92,26 @@ def train_rows(
     return rows
 
 
+def batch_of(name: str, budget: str) -> int:
+    """Training images a step of a detector; a bundled model is a `small`."""
+    limits = BUDGETS[budget]
+    known = name in PRESETS or name.startswith(THEIRS)
+    return int(limits["batch"].get(name if known else "small", limits["other_batch"]))
+
+
+def is_of(provenance: str, budget: str) -> bool:
+    """Whether a row's provenance is this kind of machine under that budget, or a model that is trained already."""
+    return provenance.startswith((_here(budget), EVALUATED))
+
+
+def _here(budget: str) -> str:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores"
+    return f"{device}, {platform.machine()}, budget {budget}"
+
+
 def provenance(budget: str, images: int) -> str:
     """Where a row comes from: the machine, and that a small number of images is not a trained detector."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores"
-    state = "" if images >= 15_000 else ", not converged"
-    return f"{device}, {platform.machine()}, budget {budget}{state}"
+    return _here(budget) + ("" if images >= 15_000 else ", not converged")
 
 
 def _train_ours(name: str, data: str, run: Path, images: int, batch: int, seed: int, say: Say) -> dict[str, Any]:
@@ -220,7 +237,7 @@ def evaluated_row(name: str, model: str, data: str, mapping: Mapping[str, str], 
         "name": name,
         "images": images,
         "start": start,
-        "provenance": f"evaluated from {path.name}",
+        "provenance": f"{EVALUATED} {path.name}",
         "seeds": [seed],
         "metrics": [metrics_on(dataset, look, detector.classes)],
         "parameters": sum(p.numel() for p in detector.parameters()),

@@ -16,6 +16,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import detectors  # noqa: E402
+import detectors_cost  # noqa: E402
 import detectors_finest  # noqa: E402
 import detectors_results  # noqa: E402
 import detectors_speed  # noqa: E402
@@ -249,6 +250,37 @@ def test_a_preset_and_torchvisions_are_trained_evaluated_and_kept(
     )
     assert again["metrics"] == rows[0]["metrics"]
     assert again["images"] == 4
+
+
+def test_what_rows_cost_is_measured_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(detectors_speed, "HEIGHT", 64)
+    monkeypatch.setattr(detectors_speed, "WIDTH", 96)
+    monkeypatch.setattr(detectors_cost, "FRAME", (64, 96))
+    monkeypatch.setitem(detectors_cost.CROPS, "crop", 64)
+    here = detectors_training.provenance("cpu", 2000)
+    kept = tmp_path / "results.json"
+    names = ("torchvision-resnet18", "lyu2024-resnet18")
+    detectors_results.add_rows(kept, [row(names[0], provenance=here), row(names[0], provenance="a GPU"), row("other")])
+    given = ["--results", str(kept.with_suffix(".md")), "--rounds", "1", "--train-rounds", "1", "--steps", "3"]
+    monkeypatch.setattr(sys, "argv", ["detectors.py", "--cost", "--presets", *names, *given, "--workers", "0"])
+    detectors.main()
+    measured, elsewhere, other = detectors_results.read_rows(kept)
+    assert measured["ms"] > 0 and measured["images_per_second"] > 0 and measured["parameters"] > 2.8e7
+    assert measured["timed"] == detectors.machine()
+    assert elsewhere == row(names[0], provenance="a GPU") and other == row("other")
+    assert set(json.loads(capsys.readouterr().out)) == set(names)
+    assert f"| {detectors.machine()} |" in kept.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_batches_are_those_of_the_budget() -> None:
+    assert [detectors_training.batch_of(name, "cpu") for name in ("small", "hituav-small", "lyu2024-resnet18")] == [
+        8,
+        8,
+        2,
+    ]
+    assert detectors_training.batch_of("torchvision-resnet18", "gpu") == 16
 
 
 def test_time_is_told_by_the_share_of_blocks() -> None:
