@@ -58,6 +58,13 @@ def test_a_run_is_trained_exported_and_both_say_when_they_are_done(
     assert run([*export, "--threshold", "0.3"]) == 1
     assert "is another model" in capsys.readouterr().err
     assert (out / "run.onnx").stat().st_mtime_ns == before
+    larger = [*export, "--name", "larger", "--enlarge"]
+    assert run([*larger, "deer=1.2"]) == 0
+    assert (out / "larger.onnx").read_bytes() != (out / "run.onnx").read_bytes()
+    assert run([*larger, "deer=0"]) == 1
+    assert "--enlarge deer: give a factor" in capsys.readouterr().err
+    assert run([*larger, "wolf=1.2"]) == 1
+    assert "no class 'wolf' to enlarge; it knows deer, boar" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         longest: list[str] = typer.Option(
             [],
             help="CLASS=METRES: leave out what is longer on the ground; animal=0 leaves out none.",
-            show_default="animal=3.5",
+            show_default="animal=4",
         ),
         force: bool = typer.Option(False, "--force", help="Begin anew and overwrite other results."),
         as_json: bool = typer.Option(False, "--json", help="Print the summary for machines."),

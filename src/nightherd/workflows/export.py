@@ -54,6 +54,7 @@ def export_run(
     force: bool = False,
     calibrate_on: Sequence[str] = (),
     mapping: Mapping[str, str] | None = None,
+    enlarge: Mapping[str, float] | None = None,
     track: Track = untracked,
 ) -> ExportResult:
     """Exports a run's best weights as ONNX.
@@ -67,6 +68,7 @@ def export_run(
         calibrate_on: data sets, held out from training, on which scores become probabilities and each class takes the
             threshold of its best F1 unless `thresholds` has it.
         mapping: new names of the classes of those data sets.
+        enlarge: class → how many times as wide and high its boxes are drawn, before anything is calibrated.
         track: shows progress while calibrating.
 
     Raises:
@@ -75,6 +77,7 @@ def export_run(
     """
     require_torch("exporting")
     from nightherd.detector.export import export_onnx, graph_notes
+    from nightherd.detector.margin import enlarge_boxes
     from nightherd.detector.presets import build_detector, preset
     from nightherd.training.checkpoints import load_tensors
 
@@ -99,6 +102,7 @@ def export_run(
     if set(tensors) != set(wanted) or any(tensors[k].shape != wanted[k].shape for k in wanted):
         raise ModelError("holds weights of another model than its config.json says", best)
     detector.load_state_dict(tensors)
+    enlarge_boxes(detector, enlarge or {})
     with tempfile.TemporaryDirectory(prefix="nightherd-") as folder:
         made = Path(folder) / "model.onnx"
         wanted_thresholds = dict(thresholds or {})

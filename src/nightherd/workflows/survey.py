@@ -65,8 +65,8 @@ INDIVIDUALS_NOTE = (
     "Individuals are not yet told apart, so 'animals' and 'estimates' are empty."
 )
 
-LONGEST = {"animal": 3.5}
-"""Metres: no animal that the bundled models learned is longer, nose to rump, horse and cattle included."""
+LONGEST = {"animal": 4.0}
+"""Metres: no animal that the bundled models learned has a longer box, horse and cattle and their margin included."""
 
 MAX_LEFT_OUT = 1000
 """Most files that `summary.json` names as left out."""
