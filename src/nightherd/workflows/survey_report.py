@@ -119,9 +119,10 @@ def survey_warnings(frames: Sequence[SurveyedFrame], heading: HeadingCheck | Non
         warnings.append(f"{unplaced:,} of {total:,} detections have no position on the ground and are not on the map.")
     too_long = sum(frame.too_long for frame in frames)
     if too_long:
+        which = "1 detection was" if too_long == 1 else f"{too_long:,} detections were"
         warnings.append(
-            f"{too_long:,} detections were left out because they are longer on the ground than their class can be "
-            "(--longest); the notes of their frames name them."
+            f"{which} left out: longer on the ground than a box of the class can be (--longest). "
+            "The notes of the frames name them."
         )
     blind = sum(frame.placement is not None and not frame.placement.is_yaw_known for frame in searched)
     if blind:
