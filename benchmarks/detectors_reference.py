@@ -18,6 +18,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.transforms.functional import convert_image_dtype, pil_to_tensor
 
 from nightherd.datasets.types import Dataset
+from nightherd.errors import NightherdError
 from nightherd.frames.readers import read_frame
 from nightherd.training.augmentation import AugmentationSettings
 from nightherd.training.images import FrameCache, sample_at, schedule
@@ -29,7 +30,8 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def torchvision_detector(depth: int, sides: tuple[int, int], n_classes: int = 4) -> nn.Module:
     """torchvision's Faster R-CNN on a ResNet with its feature pyramid, all layers trained, no weights."""
-    backbone = resnet_fpn_backbone(backbone_name=f"resnet{depth}", weights=None, trainable_layers=5)
+    norm = nn.BatchNorm2d  # as torchvision's own builders take it where no weights are loaded; the default is frozen
+    backbone = resnet_fpn_backbone(backbone_name=f"resnet{depth}", weights=None, norm_layer=norm, trainable_layers=5)
     detector: nn.Module = FasterRCNN(backbone, num_classes=n_classes + 1, min_size=sides[0], max_size=sides[1])
     return detector
 
@@ -103,22 +105,43 @@ def reference_steps(
 
 
 def sgd_steps(
-    model: nn.Module, loader: DataLoader[Any], rate: float, device: torch.device | None = None, bf16: bool = False
+    model: nn.Module,
+    loader: DataLoader[Any],
+    rate: float,
+    device: torch.device | None = None,
+    bf16: bool = False,
+    warmup: int = 0,
 ) -> Iterator[dict[str, float]]:
-    """torchvision's reference loop over batches of (images, targets); `bf16` is its `--amp`, in bf16.
+    """torchvision's reference loop over batches of (images, targets).
 
-    Yields the losses after each step.
+    Args:
+        model: trained in place.
+        loader: of the batches.
+        rate: of learning.
+        device: of the model.
+        bf16: its `--amp`, in bf16.
+        warmup: steps over which the rate rises from a thousandth; the reference takes an epoch, up to 1,000.
+
+    Yields:
+        The losses after each step.
+
+    Raises:
+        NightherdError: the loss is no number any more.
     """
     kind = "cpu" if device is None else device.type
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=1e-4)
+    rising = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-3 if warmup else 1.0, total_iters=max(1, warmup))
     model.train()
     for pixels, targets in loader:
         there = [{name: value.to(device) for name, value in target.items()} for target in targets]
         with torch.autocast(kind, torch.bfloat16, enabled=bf16):
             losses = model([each.to(device) for each in pixels], there)
         loss = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(loss):
+            raise NightherdError("torchvision's loop has diverged: the loss is no number any more")
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        rising.step()
         yield {name: float(value.detach()) for name, value in losses.items()}

@@ -50,6 +50,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
 CROPS = AugmentationSettings(quarter_turns=False).model_dump()
 """What every detector sees of a frame: crops of one size, varied alike; frames that look ahead are not turned."""
 
+CONVERGED = 15_000
+"""Training images below which a row is called not converged."""
+
 FRAME = (512, 640)
 THEIRS = "torchvision-resnet"
 EVALUATED = "evaluated from"
@@ -111,7 +114,7 @@ def _here(budget: str) -> str:
 
 def provenance(budget: str, images: int) -> str:
     """Where a row comes from: the machine, and that a small number of images is not a trained detector."""
-    return _here(budget) + ("" if images >= 15_000 else ", not converged")
+    return _here(budget) + ("" if images >= CONVERGED else ", not converged")
 
 
 def _train_ours(name: str, data: str, run: Path, images: int, batch: int, seed: int, say: Say) -> dict[str, Any]:
@@ -126,7 +129,7 @@ def _train_ours(name: str, data: str, run: Path, images: int, batch: int, seed: 
         "seed": seed,
         "learning_rate": 8e-4 if small else 4e-4,
         "backbone_rate": 0.5 if small else 1.0,
-        "validate_every": max(batch, images // 4),
+        "validate_every": 0 if images < CONVERGED else images // 4,
     }
     kept = _kept(run)
     if kept is None:
@@ -156,7 +159,7 @@ def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed
         model.transform.min_size = (CROPS["crop"],)  # crops as they are, and below frames as they are
         crops = SameCrops(train_set, images, AugmentationSettings(**CROPS), seed)
         loader = DataLoader(crops, batch, num_workers=workers, collate_fn=collate, drop_last=True)
-        for losses in sgd_steps(model, loader, rate, device, bf16=True):
+        for losses in sgd_steps(model, loader, rate, device, bf16=True, warmup=OUR_LOOP["warmup_steps"]):
             seen += batch
             if seen % (50 * batch) == 0:
                 pace = seen / (time.perf_counter() - started)

@@ -140,7 +140,9 @@ def test_what_is_longer_on_the_ground_than_its_class_can_be_is_left_out_and_said
     assert frame.too_long == 1
     assert len(frame.detections) == len(frame.on_ground.lon) == 1
     np.testing.assert_allclose(frame.detections.boxes[0], fine_box)
-    assert "4.0 m long, above 3.5 m" in frame.notes[-1]
+    assert "4.1 m from corner to corner, above 3.5 m" in frame.notes[-1]
+    askew = (100, 100, 100 + 3.0 / gsd, 100 + 3.0 / gsd)
+    assert surveyed_frame("a", 640, 512, POSE, found(askew), longest={"animal": 3.5}).too_long == 1
     people = surveyed_frame("a", 640, 512, POSE, found(long_box, label=1), longest={"animal": 3.5})
     nowhere = surveyed_frame("a", 640, 512, None, found(long_box), longest={"animal": 3.5})
     assert (people.too_long, nowhere.too_long) == (0, 0)

@@ -44,8 +44,8 @@ def register(app: typer.Typer) -> None:
         polarity: Polarity = typer.Option("auto", help="What is warm in 8-bit pictures; auto believes the file."),
         longest: list[str] = typer.Option(
             [],
-            help="CLASS=METRES: leave out what is longer on the ground; animal=0 leaves out none.",
-            show_default="animal=4",
+            help="CLASS=METRES: leave out boxes longer on the ground, corner to corner; animal=0 leaves out none.",
+            show_default="animal=5.3",
         ),
         force: bool = typer.Option(False, "--force", help="Begin anew and overwrite other results."),
         as_json: bool = typer.Option(False, "--json", help="Print the summary for machines."),

@@ -89,7 +89,8 @@ def surveyed_frame(
         clock: when it was taken by the camera's own clock, without a zone.
         sigma: one sigma of the pose; None takes the defaults.
         yaw_offset: degrees clockwise to add to the recorded yaw, where it is known to be off.
-        longest: class → metres on the ground above which a detection is left out, and said in the notes.
+        longest: class → metres on the ground, from corner to corner of the box, above which a detection is left out,
+            and said in the notes.
 
     Returns:
         The record, with status `no position` where the pose does not suffice.
@@ -128,14 +129,19 @@ def surveyed_frame(
 def _of_plausible_length(
     detections: Detections, on_ground: GroundBoxes, longest: Mapping[str, float]
 ) -> tuple[Detections, GroundBoxes, list[str]]:
-    """The detections that are not longer on the ground than their class can be, and a line about each other one."""
+    """The detections whose boxes are not longer on the ground than their class can be, and a line about each other one.
+
+    From corner to corner, since a long body has about the same diagonal whichever way it lies, and its box has not the
+    same sides.
+    """
     limit = np.array([longest.get(name, np.inf) for name in detections.classes] or [np.inf])[detections.labels]
-    is_too_long = np.nan_to_num(on_ground.length, nan=0.0) > limit
+    across = np.hypot(on_ground.length, on_ground.width)
+    is_too_long = np.nan_to_num(across, nan=0.0) > limit
     if not is_too_long.any():
         return detections, on_ground, []
     said = [
         f"left out: a detection of {detections.classes[int(detections.labels[i])]} (score {detections.scores[i]:.2f}) "
-        f"{on_ground.length[i]:.1f} m long, above {limit[i]:g} m"
+        f"{across[i]:.1f} m from corner to corner, above {limit[i]:g} m"
         for i in np.flatnonzero(is_too_long)
     ]
     keep = ~is_too_long

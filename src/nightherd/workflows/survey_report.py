@@ -121,7 +121,8 @@ def survey_warnings(frames: Sequence[SurveyedFrame], heading: HeadingCheck | Non
     if too_long:
         which = "1 detection was" if too_long == 1 else f"{too_long:,} detections were"
         warnings.append(
-            f"{which} left out: longer on the ground than a box of the class can be (--longest). "
+            f"{which} left out: longer on the ground, from corner to corner, than a box of the class can be "
+            "(--longest). "
             "The notes of the frames name them."
         )
     blind = sum(frame.placement is not None and not frame.placement.is_yaw_known for frame in searched)
