@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from detectors_reference import SameCrops, collate, sgd_steps, torchvision_detector
 from detectors_sparse import detector_of
 from detectors_speed import Contender, made_up_frames, measure_inference, ours, seconds_of_our_steps
-from detectors_training import CROPS, FRAME, THEIRS
+from detectors_training import CROPS, FRAME, THEIRS, check_depth, reference_model
 from nightherd.datasets.types import Dataset
 from nightherd.detector.presets import PRESETS
 from nightherd.training.augmentation import AugmentationSettings
@@ -31,9 +31,10 @@ def contender_of(name: str) -> Contender:
     """A preset, `torchvision-resnet18` or `-50`, or a bundled model, a model file or a run.
 
     Raises:
-        ModelError: nothing of that name is there.
+        ConfigError, ModelError: nothing of that name is there.
     """
     if name.startswith(THEIRS):
+        check_depth(name)
         return Contender(name, partial(torchvision_detector, int(name.removeprefix(THEIRS)), FRAME), FRAME)
     if name in PRESETS:
         return ours(name, name, {})
@@ -79,12 +80,11 @@ def measure_cost(
 
 def _reference_seconds(row: Contender, data: Dataset, batch: int, steps: int, workers: int) -> list[float]:
     torch.manual_seed(0)
-    model: Any = row.build()
-    model.transform.min_size = (CROPS["crop"],)
+    model = reference_model(row.name, len(data.classes))
     crops = SameCrops(data, steps * batch, AugmentationSettings(**CROPS), 0)
     loader = DataLoader(crops, batch, num_workers=workers, collate_fn=collate, drop_last=True)
     moments = []
-    for _ in sgd_steps(model, loader, 1e-4, bf16=True):
+    for _ in sgd_steps(model, loader, 1e-4):
         moments.append(time.perf_counter())
     return list(np.diff(moments)[:-1])
 

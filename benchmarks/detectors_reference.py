@@ -5,13 +5,15 @@ Part of `detectors.py`, which times and trains them beside the presets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
@@ -109,8 +111,8 @@ def sgd_steps(
     loader: DataLoader[Any],
     rate: float,
     device: torch.device | None = None,
-    bf16: bool = False,
     warmup: int = 0,
+    drops: Sequence[int] = (),
 ) -> Iterator[dict[str, float]]:
     """torchvision's reference loop over batches of (images, targets).
 
@@ -119,8 +121,8 @@ def sgd_steps(
         loader: of the batches.
         rate: of learning.
         device: of the model.
-        bf16: its `--amp`, in bf16.
         warmup: steps over which the rate rises from a thousandth; the reference takes an epoch, up to 1,000.
+        drops: steps after which the rate is a tenth of what it was; in the reference those of 16 and 22 epochs of 26.
 
     Yields:
         The losses after each step.
@@ -128,20 +130,40 @@ def sgd_steps(
     Raises:
         NightherdError: the loss is no number any more.
     """
-    kind = "cpu" if device is None else device.type
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=1e-4)
-    rising = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-3 if warmup else 1.0, total_iters=max(1, warmup))
+
+    def share(step: int) -> float:
+        risen = 1.0 if step >= warmup else 1e-3 + (1 - 1e-3) * step / warmup
+        return risen * 0.1 ** sum(step >= drop for drop in drops)
+
+    schedule_of_rate = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
     model.train()
     for pixels, targets in loader:
         there = [{name: value.to(device) for name, value in target.items()} for target in targets]
-        with torch.autocast(kind, torch.bfloat16, enabled=bf16):
-            losses = model([each.to(device) for each in pixels], there)
+        losses = model([each.to(device) for each in pixels], there)
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
             raise NightherdError("torchvision's loop has diverged: the loss is no number any more")
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        rising.step()
+        schedule_of_rate.step()
         yield {name: float(value.detach()) for name, value in losses.items()}
+
+
+def layers_in_bf16(model: Any) -> None:
+    """Lets a detector compute its layers in bf16 and all else, boxes and losses above all, in float32.
+
+    Under an autocast around the whole of it, as the reference's `--amp` has it, anchors and targets take the type of
+    the features, and in bf16 a coordinate over 256 is a multiple of 2.
+    """
+    for layers in (model.backbone, model.rpn.head, model.roi_heads.box_head, model.roi_heads.box_predictor):
+        layers.forward = partial(_in_bf16, layers.forward)
+
+
+def _in_bf16(forward: Callable[..., Any], given: Any) -> Any:
+    tensors = list(given) if isinstance(given, list | tuple) else [given]
+    with torch.autocast(tensors[0].device.type, torch.bfloat16):
+        found = forward(given)
+    return tree_map(lambda value: value.float() if isinstance(value, Tensor) else value, found)

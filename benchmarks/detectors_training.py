@@ -1,9 +1,9 @@
 """Training and evaluation of one detector after another under a stated budget: rows of `docs/results.md`.
 
 Part of `detectors.py --train`, which is the command. Presets go through Nightherd's own way of training whatever their
-recipe, torchvision's models through torchvision's reference loop, with its mixed precision; both see the same crops and
-are measured on the same whole validation frames. Runs lie in a folder; those that are finished are not repeated,
-presets go on where they stopped.
+recipe, torchvision's models through torchvision's reference loop, with layers in bf16 as ours have them; both see the
+same crops and are measured on the same whole validation frames in float32. Runs lie in a folder; those that are
+finished are not repeated, presets go on where they stopped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from detectors_reference import SameCrops, collate, sgd_steps, to_reference, torchvision_detector
+from detectors_reference import SameCrops, collate, layers_in_bf16, sgd_steps, to_reference, torchvision_detector
 from detectors_sparse import SIZES, detector_of
 from detectors_speed import OUR_LOOP, giga_macs
 from nightherd.datasets import open_dataset
@@ -34,7 +35,7 @@ from nightherd.files import write_json
 from nightherd.frames.normalise import normalise
 from nightherd.frames.readers import read_frame
 from nightherd.training.augmentation import AugmentationSettings
-from nightherd.training.checkpoints import load_tensors, save_tensors
+from nightherd.training.checkpoints import save_tensors
 from nightherd.training.start import BEST
 from nightherd.training.validation import detect
 from nightherd.types import Detections
@@ -131,45 +132,71 @@ def _train_ours(name: str, data: str, run: Path, images: int, batch: int, seed: 
         "backbone_rate": 0.5 if small else 1.0,
         "validate_every": 0 if images < CONVERGED else images // 4,
     }
-    kept = _kept(run)
+    kept = _kept(run, settings)
     if kept is None:
         say(f"{name}, seed {seed}: training on {images} images into {run}")
         speeds: list[float] = []
         train_model([data], run, settings, say=say, report=lambda progress: speeds.append(progress.images_per_second))
         detector, _ = detector_of(str(run))
         speed = speeds[-1] if speeds else None
-        kept = _keep(run, detector, lambda image: detect(detector, read_frame(image.path).pixels, False), data, speed)
+        look = partial(_detect_ours, detector)
+        kept = _keep(run, detector, look, data, speed, settings)
     return {**kept, "start": "ImageNet" if small else "random"}
 
 
 def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed: int, say: Say) -> dict[str, Any]:
-    depth = name.removeprefix(THEIRS)
-    if depth not in ("18", "34", "50", "101", "152"):
-        raise ConfigError(f"no detector '{name}'; torchvision's are {THEIRS}18 and {THEIRS}50")
-    kept = _kept(run)
+    check_depth(name)
+    settings = {
+        "images": images,
+        "batch": batch,
+        "seed": seed,
+        "rate": 0.02 * batch / 16,
+        "warmup": OUR_LOOP["warmup_steps"],
+        "drops": [images // batch * epochs // 26 for epochs in (16, 22)],
+        "precision": "layers in bf16",
+        "norm": "batch",
+        "augmentation": CROPS,
+    }
+    kept = _kept(run, settings)
     if kept is None:
         torch.manual_seed(seed)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         train_set = open_dataset(data, "train")
-        model: Any = torchvision_detector(int(depth), FRAME, len(train_set.classes)).to(device)
+        model = reference_model(name, len(train_set.classes)).to(device)
         say(f"{name}, seed {seed}: training on {images} images into {run}")
         started, seen = time.perf_counter(), 0
-        workers = min(4, os.cpu_count() or 1)
-        rate = 0.02 * batch / 16
-        model.transform.min_size = (CROPS["crop"],)  # crops as they are, and below frames as they are
         crops = SameCrops(train_set, images, AugmentationSettings(**CROPS), seed)
+        workers = min(4, os.cpu_count() or 1)
         loader = DataLoader(crops, batch, num_workers=workers, collate_fn=collate, drop_last=True)
-        for losses in sgd_steps(model, loader, rate, device, bf16=True, warmup=OUR_LOOP["warmup_steps"]):
+        for losses in sgd_steps(model, loader, settings["rate"], device, settings["warmup"], settings["drops"]):
             seen += batch
             if seen % (50 * batch) == 0:
                 pace = seen / (time.perf_counter() - started)
                 say(f"{seen} of {images} images, loss {sum(losses.values()):.3f}, {pace:.2f} a second")
         speed = seen / (time.perf_counter() - started)
         save_tensors(run / BEST, {key: value.cpu() for key, value in model.state_dict().items()})
-        model.load_state_dict(load_tensors(run / BEST))
-        model.transform.min_size = FRAME[:1]
-        kept = _keep(run, model, lambda image: _detect_theirs(model, image, train_set.classes, device), data, speed)
+        plain = torchvision_detector(int(name.removeprefix(THEIRS)), FRAME, len(train_set.classes)).to(device)
+        plain.load_state_dict(model.state_dict())
+        look = partial(_detect_theirs, plain, classes=train_set.classes, device=device)
+        kept = _keep(run, plain, look, data, speed, settings)
     return {**kept, "start": "random"}
+
+
+def check_depth(name: str) -> None:
+    """
+    Raises:
+        ConfigError: no detector of torchvision's.
+    """
+    if name.removeprefix(THEIRS) not in ("18", "34", "50", "101", "152"):
+        raise ConfigError(f"no detector '{name}'; torchvision's are {THEIRS}18 and {THEIRS}50")
+
+
+def reference_model(name: str, n_classes: int) -> Any:
+    """torchvision's detector of a name, which takes crops as they are and computes its layers in bf16."""
+    model: Any = torchvision_detector(int(name.removeprefix(THEIRS)), FRAME, n_classes)
+    model.transform.min_size = (CROPS["crop"],)
+    layers_in_bf16(model)
+    return model
 
 
 @torch.no_grad()
@@ -183,13 +210,27 @@ def _detect_theirs(model: nn.Module, image: LabelledImage, classes: Sequence[str
     return Detections(boxes[keep], scores[keep], labels[keep], tuple(classes))
 
 
-def _kept(run: Path) -> dict[str, Any] | None:
+def _detect_ours(detector: nn.Module, image: LabelledImage) -> Detections:
+    return detect(detector, read_frame(image.path).pixels, False)
+
+
+def _kept(run: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     path = run / "row.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    kept = dict(json.loads(path.read_text(encoding="utf-8")))
+    if kept.pop("settings", None) != json.loads(json.dumps(settings)):
+        raise ConfigError("holds a row of other training; choose another --runs", run)
+    return kept
 
 
 def _keep(
-    run: Path, model: nn.Module, look: Callable[[LabelledImage], Detections], data: str, speed: float | None
+    run: Path,
+    model: nn.Module,
+    look: Callable[[LabelledImage], Detections],
+    data: str,
+    speed: float | None,
+    settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Evaluates on val and writes what a row needs beside the run."""
     dataset = open_dataset(data, "val")
@@ -199,7 +240,7 @@ def _keep(
         "gmac": giga_macs(lambda: look(dataset.images[0])),
         "images_per_second": speed,
     }
-    write_json(run / "row.json", facts)
+    write_json(run / "row.json", {**facts, "settings": dict(settings)})
     return facts
 
 

@@ -120,6 +120,55 @@ def test_torchvisions_detector_sees_the_values_that_ours_sees(tmp_path: Path) ->
     np.testing.assert_array_equal(target["boxes"], sample.boxes)
 
 
+def test_torchvisions_boxes_stay_in_float32_while_its_layers_are_in_bf16(tmp_path: Path) -> None:
+    data = detectors_speed.made_up_frames(tmp_path, 2)
+    crops = detectors_reference.SameCrops(data, 2, AugmentationSettings(crop=64, on_object=1), 0)
+    model = detectors_reference.torchvision_detector(18, (64, 64))
+    detectors_reference.layers_in_bf16(model)
+    seen: list[Any] = []
+    choose = model.roi_heads.select_training_samples
+
+    def watched(*given: Any) -> Any:
+        seen.append(choose(*given))
+        return seen[-1]
+
+    model.roi_heads.select_training_samples = watched
+    inner: list[torch.dtype] = []
+    model.backbone.body.layer1.register_forward_hook(lambda *given: inner.append(given[2].dtype))
+    loader = torch.utils.data.DataLoader(crops, 2, collate_fn=detectors_reference.collate)
+    losses = next(detectors_reference.sgd_steps(model, loader, 0.001))
+    assert inner == [torch.bfloat16]
+    regions, _, _, goals = seen[0]
+    assert {each.dtype for each in (*regions, *goals)} == {torch.float32}
+    assert all(np.isfinite(value) for value in losses.values())
+
+
+def test_the_rate_rises_and_drops_twice(tmp_path: Path) -> None:
+    data = detectors_speed.made_up_frames(tmp_path, 2)
+    model = detectors_reference.torchvision_detector(18, (64, 64))
+    rates: list[float] = []
+    before = torch.optim.SGD.step
+
+    def step(self: Any, *given: Any, **named: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return before(self, *given, **named)
+
+    crops = detectors_reference.SameCrops(data, 8, AugmentationSettings(crop=64), 0)
+    loader = torch.utils.data.DataLoader(crops, 1, collate_fn=detectors_reference.collate)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", step)
+        list(detectors_reference.sgd_steps(model, loader, 0.01, warmup=2, drops=(4, 6)))
+    np.testing.assert_allclose(rates, [1e-5, 0.5005 * 0.01, 0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4])
+
+
+def test_a_row_of_other_training_is_not_taken_for_this(tmp_path: Path) -> None:
+    run = tmp_path / "torchvision-resnet18-4-0"
+    run.mkdir()
+    (run / "row.json").write_text(json.dumps({"metrics": {}, "settings": {"images": 4}}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="holds a row of other training; choose another --runs"):
+        detectors_training.train_rows(["torchvision-resnet18"], "cpu", "d", tmp_path, [0], 4, lambda _: None)
+
+
 def test_operations_are_counted_in_the_second_stage_too() -> None:
     layer = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Flatten(), torch.nn.Linear(8 * 16, 10))
     macs = detectors_speed.giga_macs(lambda: layer(torch.zeros(1, 3, 4, 4)))
