@@ -24,28 +24,32 @@ from detectors_speed import Contender, made_up_frames, measure_inference, ours, 
 from detectors_training import CROPS, FRAME, THEIRS, check_depth, reference_model
 from nightherd.datasets.types import Dataset
 from nightherd.detector.presets import PRESETS
+from nightherd.errors import ConfigError
 from nightherd.training.augmentation import AugmentationSettings
 
 
-def contender_of(name: str) -> Contender:
-    """A preset, `torchvision-resnet18` or `-50`, or a bundled model, a model file or a run.
+def contender_of(given: str) -> Contender:
+    """A preset, `torchvision-resnet18` or `-50`, or a bundled model, a model file or a run; NAME=MODEL names it.
+
+    All have random weights and the classes of HIT-UAV.
 
     Raises:
         ConfigError, ModelError: nothing of that name is there.
     """
+    name, _, model = given.partition("=")
     if name.startswith(THEIRS):
         check_depth(name)
         return Contender(name, partial(torchvision_detector, int(name.removeprefix(THEIRS)), FRAME), FRAME)
     if name in PRESETS:
         return ours(name, name, {})
-    detector, _ = detector_of(name)
-    return Contender(Path(name).stem, lambda: detector, None, {"preset": "small"})
+    _, settings = detector_of(model or name)
+    return ours(name, "small", settings.model_dump())
 
 
 def measure_cost(
     names: Sequence[str], rounds: int, train_rounds: int, batches: Callable[[str], int], steps: int, workers: int
 ) -> dict[str, dict[str, Any]]:
-    """Parameters, GMAC, ms and images_per_second (both medians) of each detector, in interleaved rounds.
+    """Medians of ms and images_per_second of each detector, in interleaved rounds on the processor.
 
     Args:
         names: see `contender_of`.
@@ -53,27 +57,28 @@ def measure_cost(
         batches: training images a step of a detector.
         steps: training steps a round, of which the first and the last do not count.
         workers: processes that make crops for torchvision's loop.
+
+    Raises:
+        ConfigError: a GPU would take the training of some and not of others.
     """
+    if torch.cuda.is_available():
+        raise ConfigError("times of processors only; hide the GPU (CUDA_VISIBLE_DEVICES=)")
     rows = [contender_of(name) for name in names]
     inference = measure_inference(rows, rounds)
     speeds: dict[str, list[float]] = {row.name: [] for row in rows}
     with tempfile.TemporaryDirectory(prefix="nightherd-") as folder:
         data = made_up_frames(Path(folder))
         for number in range(train_rounds + 1):
-            for row, name in zip(rows, names, strict=True):
-                batch = batches(name)
+            for row in rows:
+                batch = batches(row.name)
                 if row.training is None:
                     seconds = _reference_seconds(row, data, batch, steps, workers)
                 else:
                     seconds = seconds_of_our_steps(row, data, batch, steps, CROPS)
                 speeds[row.name] += [batch / each for each in seconds] if number else []
     return {
-        name: {
-            "parameters": facts["parameters"],
-            "gmac": facts["gmac"],
-            "ms": statistics.median(facts["ms"]),
-            "images_per_second": statistics.median(speeds[name]) if speeds[name] else None,
-        }
+        name: {"ms": statistics.median(facts["ms"])}
+        | ({"images_per_second": statistics.median(speeds[name])} if speeds[name] else {})
         for name, facts in inference.items()
     }
 

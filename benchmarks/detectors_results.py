@@ -4,7 +4,7 @@ Part of `detectors.py`, which is the command. A row is one detector under one am
 
     name, images (training images seen), start (where its weights began), provenance (machine and state of training),
     seeds and metrics (one set for each seed: ap, ap50, ap_by_size, ap50_by_class, n_images), and, where measured,
-    parameters, gmac, ms and images_per_second.
+    parameters, gmac, ms and images_per_second; timed: where and how the latter two were measured, if by `--cost`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from nightherd.files import write_json, write_text
 RESULTS = Path(__file__).parent.parent / "docs" / "results.md"
 SIZE_TITLES = {"under_16": "AP under 16²", "16_to_32": "AP 16²–32²", "over_32": "AP over 32²"}
 CLASSES = ("Person", "Car", "Bicycle", "OtherVehicle")
+TIMES = ("ms", "images_per_second", "timed")
 NEEDED = ("name", "images", "start", "provenance", "seeds", "metrics")
 
 HEAD = """# Detectors on HIT-UAV
@@ -32,15 +33,22 @@ of other splits, so none of them can be set beside these.
 
 A figure is the mean over seeds, ± the standard deviation where there are several. A row says how many training images
 it saw, where its weights began and on what machine; rows of different training are not comparable with each other, and
-those marked *not converged* say nothing about how good the detector can be. The detections are the network's own;
+those marked *not converged* say nothing about how good the detector can be. All see the same crops; torchvision's
+models go through its reference loop (SGD, two drops of the rate, the last weights), the others through Nightherd's
+(AdamW, cosine, averaged weights; of long runs the best of four looks at val). The detections are the network's own;
 `nightherd evaluate`, which leaves each body one label, comes out up to a hundredth lower.
 """
 
 COSTS = """
 
-GMAC count a frame of 512 × 640 with the second stage. `detectors.py --cost` measures, in one run of interleaved rounds,
-the milliseconds a frame in torch in float32, and training images a second on crops of 384 × 384 with mixed precision.
-In ONNX Runtime, which `survey` uses, `small` takes half the time ([Detectors](detectors.md)).
+GMAC count a frame of 512 × 640 with the second stage.
+"""
+
+TIMED = """
+`detectors.py --cost` measured the times where a row names the processor, in one run of interleaved rounds: milliseconds
+a frame in torch in float32, and training images a second on crops of 384 × 384 with layers in bf16, 8 images a step for
+`small`, 2 for the others. In ONNX Runtime, which `survey` uses, `small` takes half the time
+([Detectors](detectors.md)).
 """
 
 FOOT = """
@@ -90,7 +98,9 @@ def add_rows(path: Path, new: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
         metrics = dict(zip(before["seeds"], before["metrics"], strict=True)) if before else {}
         metrics |= dict(zip(row["seeds"], row["metrics"], strict=True))
         seeds = sorted(metrics)
-        rows[_key(row)] = {**(before or {}), **row, "seeds": seeds, "metrics": [metrics[seed] for seed in seeds]}
+        timed = {key: before[key] for key in TIMES if key in before} if before and "timed" in before else {}
+        joined = {"seeds": seeds, "metrics": [metrics[seed] for seed in seeds]}
+        rows[_key(row)] = {**(before or {}), **row, **timed, **joined}
     merged = list(rows.values())
     write_json(path, merged)
     return merged
@@ -129,7 +139,7 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
     text = "\n".join(found)
     if len(cost) > 2:
         text += "\n\n## What they cost\n\n" + "\n".join(dict.fromkeys(cost))
-        text += COSTS
+        text += COSTS + (TIMED if any("timed" in row for row in rows) else "")
     return text
 
 

@@ -96,7 +96,7 @@ def contenders(presets: Sequence[str]) -> list[Contender]:
 
 def ours(name: str, of: str, overrides: Mapping[str, Any], **facts: bool) -> Contender:
     """A preset under a name, with changes of its settings and without weights."""
-    detector = {**overrides, "backbone": {"pretrained": "none"}}
+    detector = {**overrides, "backbone": {**overrides.get("backbone", {}), "pretrained": "none"}}
     build = partial(build_detector, preset(of, detector), CLASSES)
     return Contender(name, build, None, {"preset": of, "detector": detector}, **facts)
 

@@ -82,7 +82,7 @@ def looseness(pixels: Array, boxes: Array) -> list[float]:
     Args:
         pixels: (H, W), warm is high.
         boxes: (N, 4), xyxy pixels. Those whose surroundings, twice as wide, reach another box or the frame's edge, that
-            stand out little or run on beyond them, are left out.
+            stand out little or run on beyond them, or whose shorter side is under 14 pixels, are left out.
     """
     ratios = []
     height, width = pixels.shape

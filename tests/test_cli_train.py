@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from dataset_toys import coco_folder, coco_record
 from nightherd.cli.app import run
+from nightherd.detector.export import tensors_of_onnx
 from nightherd.errors import DatasetError
 from nightherd.inference.predictor import Predictor
 from nightherd.workflows.train import open_training_data
@@ -58,9 +60,14 @@ def test_a_run_is_trained_exported_and_both_say_when_they_are_done(
     assert run([*export, "--threshold", "0.3"]) == 1
     assert "is another model" in capsys.readouterr().err
     assert (out / "run.onnx").stat().st_mtime_ns == before
-    larger = [*export, "--name", "larger", "--enlarge"]
+    larger = [*export, "--out", str(out / "larger.onnx"), "--enlarge"]
     assert run([*larger, "deer=1.2"]) == 0
-    assert (out / "larger.onnx").read_bytes() != (out / "run.onnx").read_bytes()
+    capsys.readouterr()
+    name = "head.box_predictor.bbox_pred.bias"
+    plain, grown = (tensors_of_onnx(out / f"{file}.onnx")[name] for file in ("run", "larger"))
+    grew = (grown - plain).numpy().reshape(-1, 4)
+    np.testing.assert_allclose(grew[1], [0, 0, 5 * np.log(1.2), 5 * np.log(1.2)], atol=1e-5)
+    np.testing.assert_array_equal(grew[[0, 2]], 0)
     assert run([*larger, "deer=0"]) == 1
     assert "--enlarge deer: give a factor" in capsys.readouterr().err
     assert run([*larger, "wolf=1.2"]) == 1

@@ -259,6 +259,12 @@ def test_the_bundled_flight_is_small_complete_and_made_by_its_command() -> None:
     again = Simulation(preset("example"), 7).frame(number)
     stored = np.asarray(Image.open(frames[number]).convert("L"), np.float64)
     assert np.abs(stored - again.display).mean() < 3.0
+    drawn = {a["individual_id"]: a["bbox"] for a in json.loads((folder / "annotations.json").read_text())["annotations"]
+             if a["image_id"] == number + 1}  # fmt: skip
+    assert len(again.truth) == len(drawn) > 0
+    for one in again.truth:
+        x, y, width, height = drawn[one.individual]
+        np.testing.assert_allclose((x, y, x + width, y + height), one.box, atol=0.02)
     truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     assert truth["individuals"] == {"animal": 13}
 

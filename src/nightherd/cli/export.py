@@ -34,8 +34,8 @@ def register(app: typer.Typer) -> None:
 
         The best weights as ONNX in half precision, for detect, survey and evaluate. With --calibrate a score of 0.7
         means that 7 of 10 such detections are right, on frames like those, and each class takes its threshold of
-        best F1. --enlarge is for weights that learned tighter boxes than people draw, as from simulations; scores stay
-        as they are.
+        best F1. --enlarge is for weights that learned tighter boxes than people draw, as from simulations; what is
+        calibrated is fitted after it.
         """
         from nightherd.cli.console import track
         from nightherd.cli.settings import read_settings

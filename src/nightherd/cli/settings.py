@@ -61,6 +61,6 @@ def read_lengths(pairs: Sequence[str], usual: Mapping[str, float]) -> dict[str, 
         except ValueError:
             metres = -1.0
         if not sign or not name.strip() or not 0 <= metres < float("inf"):
-            raise ConfigError(f"--longest {pair}: write it as CLASS=METRES, for example --longest animal=4")
+            raise ConfigError(f"--longest {pair}: write it as CLASS=METRES, for example --longest animal=5.3")
         lengths[name.strip()] = metres
     return {name: metres for name, metres in lengths.items() if metres > 0}

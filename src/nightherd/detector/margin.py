@@ -15,7 +15,8 @@ def enlarge_boxes(detector: TwoStageDetector, factors: Mapping[str, float]) -> N
     """Draws the boxes of some classes larger about their centres, in place; scores stay as they are.
 
     The second stage gives the width of a box as exp(dw / w) times that of its region; the bias of dw grows by w · ln f,
-    so that every width, and every height likewise, comes out f times as long. A box is still cut at the frame's edge.
+    so that every width, and every height likewise, comes out f times as long. A box is still cut at the frame's edge,
+    and of neighbours whose boxes then overlap by more than half only the surer one is left.
 
     Args:
         detector: whose last layer is changed.

@@ -365,7 +365,7 @@ MARGIN = 0.14
 def loosened(box: tuple[float, float, float, float], frame: tuple[int, int]) -> tuple[float, float, float, float]:
     """A box with the margin that whoever draws one by hand leaves: what blur spreads beyond the outline is in it.
 
-    Boxes of people drawn by hand in HIT-UAV's training frames are 1.47 times as wide (√area, median of 640) as what in
+    Boxes of people drawn by hand in HIT-UAV's training frames are 1.47 times as wide (√area, median of 649) as what in
     them is warmer than halfway up; `benchmarks/simulate_realism.py` measures both.
 
     Args:
