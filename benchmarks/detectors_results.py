@@ -33,10 +33,10 @@ of other splits, so none of them can be set beside these.
 
 A figure is the mean over seeds, ± the standard deviation where there are several. A row says how many training images
 it saw, where its weights began and on what machine; rows of different training are not comparable with each other, and
-those marked *not converged* say nothing about how good the detector can be. All see the same crops; torchvision's
-models go through its reference loop (SGD, two drops of the rate, the last weights), the others through Nightherd's
-(AdamW, cosine, averaged weights; of long runs the best of four looks at val). The detections are the network's own;
-`nightherd evaluate`, which leaves each body one label, comes out up to a hundredth lower.
+those marked *not converged* say nothing about how good the detector can be. Rows that `detectors.py --train` made saw
+the same crops; torchvision's models went through its reference loop (SGD, two drops of the rate, the last weights), the
+others through Nightherd's (AdamW, cosine, averaged weights; of long runs the best of four looks at val). The detections
+are the network's own; `nightherd evaluate`, which leaves each body one label, comes out up to a hundredth lower.
 """
 
 COSTS = """
@@ -51,7 +51,7 @@ a frame in torch in float32, and training images a second on crops of 384 × 384
 ([Detectors](detectors.md)).
 """
 
-FOOT = """
+FOOT = """\
 Sizes are of boxes, in pixels: 16² is an area of 256. OtherVehicle has 12 boxes in these frames: its AP is a matter of
 luck, so the mean over Person, Car and Bicycle stands beside that over all four.
 
@@ -112,7 +112,7 @@ def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes the page."""
-    write_text(path, f"{HEAD}\n{results_table(rows)}\n{FOOT}")
+    write_text(path, f"{HEAD}\n{results_table(rows).rstrip()}\n\n{FOOT}")
 
 
 def results_table(rows: Sequence[Mapping[str, Any]]) -> str:
