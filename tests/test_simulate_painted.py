@@ -34,7 +34,8 @@ def test_what_is_painted_is_warm_inside_its_boxes_and_nothing_changes_outside_th
         for truth in after.truth:
             painted_any += 1
             x1, y1, x2, y2 = (round(v) for v in truth.box)
-            assert after.pixels[y1:y2, x1:x2].max() > before.mean() + 15
+            if truth.visibility > 0.2:
+                assert after.pixels[y1:y2, x1:x2].max() > before.mean() + 15
             assert truth.contrast > 0
             changed[max(0, y1 - 1) : y2 + 1, max(0, x1 - 1) : x2 + 1] = False
         assert not changed.any()

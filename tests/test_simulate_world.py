@@ -16,9 +16,11 @@ from nightherd.datasets.simulate.body import POSTURES, quadruped
 from nightherd.datasets.simulate.canopy import template
 from nightherd.datasets.simulate.draw import draw_body
 from nightherd.datasets.simulate.geometry import Shot, View
+from nightherd.datasets.simulate.movement import herd
 from nightherd.datasets.simulate.noise import Field, Fractal, Window
 from nightherd.datasets.simulate.presets import PRESETS, override, preset
 from nightherd.datasets.simulate.scene import Rendered
+from nightherd.datasets.simulate.settings import HerdSettings
 from nightherd.datasets.simulate.simulation import Simulation, simulate
 from nightherd.datasets.simulate.species import SPECIES
 
@@ -195,3 +197,31 @@ def test_training_scenes_vary_and_some_are_empty() -> None:
     assert 2 <= sum(not scene.herds for scene in drawn) <= 12
     heights = [scene.flight.height for scene in drawn]
     assert max(heights) > 2 * min(heights)
+
+
+def test_an_animal_that_curls_up_is_rounder_than_one_that_lies() -> None:
+    def aspects(curled: float) -> list[float]:
+        changes = ["frames=3", "canopy.cover=0", "herds.0.lying=1", f"herds.0.curled={curled}", "flight.height=25"]
+        found = []
+        for frame in Simulation(override(preset("example"), changes), 5):
+            for truth in frame.truth:
+                if truth.species == "red deer" and truth.visibility > 0.95:
+                    x1, y1, x2, y2 = truth.box
+                    found.append(truth.area / ((x2 - x1) * (y2 - y1)))
+        return found
+
+    outstretched, curled = aspects(0), aspects(1)
+    assert min(len(outstretched), len(curled)) > 4
+    assert np.median(curled) > 1.1 * np.median(outstretched)
+
+
+def test_shares_of_postures_are_those_asked_for() -> None:
+    postures = [
+        one.at(0.0)[2]
+        for seed in range(20)
+        for one in herd(HerdSettings(size=(9, 9), lying=0.5, curled=0.5), lambda rng: np.zeros(2), 1.0, 1,
+                        np.random.default_rng(seed))
+    ]  # fmt: skip
+    assert len(postures) == 180
+    assert 0.15 < postures.count("curled") / 180 < 0.35
+    assert 0.15 < postures.count("lying") / 180 < 0.35

@@ -1,4 +1,4 @@
-"""A standing, grazing, walking or lying animal, or a person or bicycle, as capsules in space.
+"""A standing, grazing, walking, lying or curled up animal, or a person or bicycle, as capsules in space.
 
 A capsule is a segment with a radius at either end. Seen from any side it projects to a tapered stroke, which is all
 that a frame with 10 to 60 pixels an animal can tell of a neck or a leg.
@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from nightherd.datasets.simulate.species import Species
 
-Posture = Literal["standing", "grazing", "walking", "alert", "lying"]
-POSTURES: tuple[Posture, ...] = ("standing", "grazing", "walking", "alert", "lying")
+Posture = Literal["standing", "grazing", "walking", "alert", "lying", "curled"]
+POSTURES: tuple[Posture, ...] = ("standing", "grazing", "walking", "alert", "lying", "curled")
+"""`curled` lies with its head laid back along its flank: from above an oval without a head."""
 
 Vector = npt.NDArray[np.float64]
 
@@ -82,11 +83,11 @@ def quadruped(
         step: phase of its walk, radians.
     """
     trunk, half = species.trunk * size, species.width * size / 2 * float(np.exp(build_rng.normal(0.06, 0.15)))
-    lying = posture == "lying"
+    lying, curled = posture in ("lying", "curled"), posture == "curled"
     back = species.shoulder * size
     centre = half * 1.05 if lying else back - half * 1.15
     bend = float(rng.standard_t(4) * (0.5 if lying else 0.24 if posture == "walking" else 0.3))
-    bend = float(np.clip(bend, -1.3, 1.3))
+    bend = float(np.clip(bend, -1.3, 1.3)) if not curled else float(np.copysign(rng.uniform(0.6, 1.6), bend))
 
     # The spine turns by `bend` radians from rump to shoulder.
     points: list[Vector] = []
@@ -127,10 +128,10 @@ def quadruped(
     build.add(points[0], tail, half * 0.22, half * 0.1, 0.7)
 
     # Neck and head.
-    turn = {"standing": 0.35, "grazing": 0.35, "walking": 0.15, "alert": 0.8, "lying": 0.9}[posture]
-    rise = {"standing": 0.6, "grazing": -0.75, "walking": 0.4, "alert": 0.95, "lying": 0.55}[posture]
+    turn = {"standing": 0.35, "grazing": 0.35, "walking": 0.15, "alert": 0.8, "lying": 0.9, "curled": 0.3}[posture]
+    rise = {"standing": 0.6, "grazing": -0.75, "walking": 0.4, "alert": 0.95, "lying": 0.55, "curled": -0.1}[posture]
     rise = float(np.clip(rise + rng.normal(0, 0.2), -1.1, 1.4))
-    azimuth = heading + rng.normal(0, turn)
+    azimuth = heading + rng.normal(0, turn) + (float(np.copysign(2.3, bend)) if curled else 0.0)
     if species.neck < 0.2 * species.trunk:
         rise *= 0.35
     length = species.neck * size
@@ -141,7 +142,7 @@ def quadruped(
     thick = half * species.thickness
     build.add(root - neck * half * 0.4, nape, min(half * 0.75, thick * 1.45), thick, base)
 
-    look = azimuth + rng.normal(0, 0.3)
+    look = azimuth + rng.normal(0, 0.3) + (float(np.copysign(0.5, bend)) if curled else 0.0)
     dip = rng.uniform(-1.35, -0.6) if posture == "grazing" else rng.normal(-0.5, 0.3)
     face = _v(np.cos(look) * np.cos(dip), np.sin(look) * np.cos(dip), np.sin(dip))
     muzzle = nape + face * species.head * size

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nightherd.datasets.simulate.body import Posture
 from nightherd.datasets.simulate.settings import HerdSettings
-from nightherd.datasets.simulate.species import SPECIES, Species
+from nightherd.datasets.simulate.species import SPECIES
 
 STEP = 1.0
 """Seconds between two knots of a track."""
@@ -65,15 +65,16 @@ def _posture(rng: np.random.Generator) -> Posture:
 
 
 def _walk(
-    start: npt.NDArray[np.float64], heading: float, species: Species, seconds: float, rng: np.random.Generator
+    start: npt.NDArray[np.float64], heading: float, settings: HerdSettings, seconds: float, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], tuple[Posture, ...]]:
     steps = max(1, int(np.ceil(seconds / STEP)) + 1)
     track = np.empty((steps, 2))
     headings = np.empty(steps)
     postures: list[Posture] = []
     place = start.copy()
-    lies = rng.random() < 0.15
-    posture: Posture = "lying" if lies else _posture(rng)
+    species, drawn = SPECIES[settings.species], rng.random()
+    lies = drawn < settings.lying
+    posture: Posture = _posture(rng) if not lies else "curled" if drawn < settings.lying * settings.curled else "lying"
     for i in range(steps):
         track[i], headings[i] = place, heading
         postures.append(posture)
@@ -127,7 +128,7 @@ def herd(
         for offset in _spaced(count, settings.spacing * species.trunk, rng):
             size = float(np.clip(rng.normal(1.0, species.variation), 0.5, 1.3))
             heading = float(common + rng.normal(0, aligned))
-            track, headings, postures = _walk(centre + offset, heading, species, seconds, rng)
+            track, headings, postures = _walk(centre + offset, heading, settings, seconds, rng)
             members.append(
                 Individual(
                     id=first_id + len(members),

@@ -142,7 +142,8 @@ def _animals(
     for _ in range(int(rng.integers(1, 4))):
         size = (1, 2) if rng.random() < 0.6 else (2, 10)
         spacing = _log_uniform(rng, 1.2, 6.0)
-        group = HerdSettings(species=species.name, groups=1, size=size, spacing=spacing, warmth=1.0)
+        group = HerdSettings(species=species.name, groups=1, size=size, spacing=spacing, warmth=1.0,
+                             lying=0.9 if rng.random() < 0.25 else 0.15)  # fmt: skip
         animals += herd(group, spot, 1.0, len(animals) + 1, rng)
     return view, animals
 

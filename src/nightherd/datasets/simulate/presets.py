@@ -27,8 +27,8 @@ PRESETS: dict[str, SimulationSettings] = {
         terrain=TerrainSettings(covers=("meadow", "heath"), patch_size=30.0, spread=1.1, relief=0.4, paths=1, air=1.5),
         canopy=CanopySettings(kinds=("bare", "conifer", "shrub"), cover=0.3, height=9.0, crown=6.0, clumping=0.97),
         herds=(
-            HerdSettings(species="red deer", groups=1, size=(9, 9), spacing=2.6, warmth=8.0),
-            HerdSettings(species="roe deer", groups=2, size=(2, 2), spacing=3.5, warmth=7.0),
+            HerdSettings(species="red deer", groups=1, size=(9, 9), spacing=2.6, warmth=8.0, curled=0),
+            HerdSettings(species="roe deer", groups=2, size=(2, 2), spacing=3.5, warmth=7.0, curled=0),
         ),
         clutter=ClutterSettings(stones=40, logs=10, stumps=15, beds=6, puddles=4, mounds=15),
     ),

@@ -107,6 +107,8 @@ class HerdSettings(_Settings):
     size: tuple[int, int] = (4, 9)
     spacing: float = Field(default=2.5, ge=0.3, le=30, description="body lengths between neighbours")
     warmth: float = Field(default=8.0, ge=-10, le=40, description="K that a back is warmer than the ground about it")
+    lying: float = Field(default=0.15, ge=0, le=1, description="share that lies")
+    curled: float = Field(default=0.5, ge=0, le=1, description="share of those that have laid their heads back")
 
 
 class ClutterSettings(_Settings):

@@ -83,6 +83,7 @@ def scene_settings(base: SimulationSettings, rng: np.random.Generator) -> Simula
                 size=(1, 2) if rng.random() < 0.7 else (2, 12),
                 spacing=_log_uniform(rng, 1.2, 6.0),
                 warmth=warmth,
+                lying=float(rng.choice([0.1, 0.3, 0.9], p=[0.6, 0.2, 0.2])),
             )
             for name in species
         )
