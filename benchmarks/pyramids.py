@@ -11,7 +11,6 @@ not repeated, others go on.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from nightherd.training.checkpoints import load_tensors, save_tensors
 from nightherd.training.start import BEST
 from nightherd.workflows.export import export_run
 from nightherd.workflows.train import train_model
-from speed_accuracy import Variant, measured, plot, table
+from speed_accuracy import Variant, measured, show
 
 BASELINE = "64 channels, strides 4 to 32"
 THREE_LEVELS = [[8, 11, 15], [21, 29, 40], [56, 78, 108]]
@@ -110,9 +109,7 @@ def main() -> None:
         rows = measured(variants, val.subset(val.images[:: options.every]), {}, options.rounds)
     except NightherdError as error:
         sys.exit(f"error: {error}")
-    if options.plot:
-        plot(rows, options.plot)
-    print(json.dumps(rows, indent=2) if options.as_json else table(rows))
+    show(rows, options.plot, options.as_json)
 
 
 if __name__ == "__main__":

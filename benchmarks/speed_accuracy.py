@@ -186,6 +186,13 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path)
 
 
+def show(rows: list[dict[str, Any]], plot_to: Path | None, as_json: bool) -> None:
+    """Prints the rows and draws them where that is wanted."""
+    if plot_to:
+        plot(rows, plot_to)
+    print(json.dumps(rows, indent=2) if as_json else table(rows))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -223,9 +230,7 @@ def main() -> None:
             rows = measured(variants, val, parse_mapping(options.map), options.rounds)
     except NightherdError as error:
         sys.exit(f"error: {error}")
-    if options.plot:
-        plot(rows, options.plot)
-    print(json.dumps(rows, indent=2) if options.as_json else table(rows))
+    show(rows, options.plot, options.as_json)
 
 
 if __name__ == "__main__":
