@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from nightherd.inference.predictor import resample
 from nightherd.survey.camera import View, pixels_to_ground
 from nightherd.survey.georeference import ground_to_lonlat
 from nightherd.types import Detections, FloatArray
@@ -40,13 +41,17 @@ class HotSpots:
     stop_after: int | None = None
     calls: int = 0
 
-    def predict(self, pixels: FloatArray) -> Detections:
-        """Boxes of connected pixels over 200, the largest first."""
+    def predict(self, pixels: FloatArray, *, scale: float = 1.0) -> Detections:
+        """Boxes of connected pixels over 200, the largest first, in pixels of the frame as given."""
         if self.stop_after is not None and self.calls >= self.stop_after:
             raise KeyboardInterrupt
         self.calls += 1
-        found = ndimage.find_objects(ndimage.label(pixels > 200)[0])
-        boxes = [(x.start, y.start, x.stop, y.stop) for y, x in found if (x.stop - x.start) * (y.stop - y.start) > 20]
+        found = ndimage.find_objects(ndimage.label(resample(pixels, scale) > 200)[0])
+        boxes = [
+            tuple(edge / scale for edge in (x.start, y.start, x.stop, y.stop))
+            for y, x in found
+            if (x.stop - x.start) * (y.stop - y.start) > 20 * scale**2
+        ]
         scores = np.linspace(0.9, 0.6, len(boxes)).astype(np.float32)
         return Detections(
             np.array(boxes, np.float32).reshape(-1, 4), scores, np.zeros(len(boxes), np.int64), self.classes

@@ -113,6 +113,12 @@ def test_a_model_that_is_none_is_named(flight: Path, tmp_path: Path, capsys: pyt
     assert "no-such-model" in capsys.readouterr().err
 
 
+def test_the_scale_reaches_the_search(flight: Path, detector: HotSpots, tmp_path: Path) -> None:
+    assert run(["survey", str(flight), "--out", str(tmp_path / "out"), "--scale", "0.5"]) == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_bytes())["scale"] == 0.5
+    assert run(["survey", str(flight), "--scale", "0"]) == 2
+
+
 def test_a_threshold_out_of_range_is_wrong_usage(flight: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["survey", str(flight), "--threshold", "1.5"]) == 2
     assert "threshold" in capsys.readouterr().err.lower()

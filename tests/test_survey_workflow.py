@@ -95,6 +95,21 @@ def test_other_work_is_overwritten_only_by_force(flight: Path, surveyed: SurveyR
     assert other.calls == 6
 
 
+def test_a_survey_of_resampled_frames_places_animals_where_they_stand(
+    flight: Path, surveyed: SurveyResult, tmp_path: Path
+) -> None:
+    half = run_survey(flight, out=tmp_path / "out", detector=HotSpots(), scale=0.5)
+    assert half.summary["scale"] == 0.5 and surveyed.summary["scale"] == 1
+    places = placed(half.folder)
+    assert len(places) >= 8
+    nearest = np.min([np.hypot(*(places - animal).T) for animal in ANIMALS], axis=0)
+    assert nearest.max() < 0.4
+    assert "frames resampled by" in half.report.read_text(encoding="utf-8")
+    assert "resampled by 0.5" in (half.folder / "METHODS.md").read_text(encoding="utf-8")
+    with pytest.raises(ResultsError, match=r"another survey.*--force"):
+        run_survey(flight, out=half.folder, detector=HotSpots())
+
+
 def test_a_report_that_no_survey_made_is_not_overwritten(flight: Path, tmp_path: Path) -> None:
     (tmp_path / REPORT).write_text("mine")
     with pytest.raises(ResultsError, match=r"report\.html that this run did not make"):

@@ -47,6 +47,9 @@ def register(app: typer.Typer) -> None:
             help="CLASS=METRES: leave out boxes longer on the ground, corner to corner; animal=0 leaves out none.",
             show_default="animal=5.3",
         ),
+        scale: float = typer.Option(
+            1.0, min=0.05, max=20.0, help="Resample frames by this factor first (0.5: animals are twice too large)."
+        ),
         force: bool = typer.Option(False, "--force", help="Begin anew and overwrite other results."),
         as_json: bool = typer.Option(False, "--json", help="Print the summary for machines."),
     ) -> None:
@@ -69,6 +72,7 @@ def register(app: typer.Typer) -> None:
             height=height,
             polarity=polarity,
             longest=read_lengths(longest, LONGEST),
+            scale=scale,
             force=force,
             track=track,
             note=note,

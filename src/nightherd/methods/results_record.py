@@ -100,6 +100,7 @@ def survey_record(facts: Facts) -> MethodsRecord:
     failed = int(summary.get("frames_failed", 0))
     area = summary.get("area_m2")
     thresholds = ", ".join(f"{label} {value:.2f}" for label, value in summary.get("thresholds", {}).items())
+    scale = summary.get("scale", 1)
     counted = f"{count(sum(found.values()), 'detection')} ({counts(found)}) in {count(int(summary['frames']), 'frame')}"
     estimates = [
         f"{one.get('name')} {number(one.get('value'))}"
@@ -150,7 +151,8 @@ def survey_record(facts: Facts) -> MethodsRecord:
         statement(
             DATA,
             "Annotation, augmentation and splits",
-            "A survey draws no boxes by hand, varies no frames and splits no data: every frame is searched as it is.",
+            "A survey draws no boxes by hand, varies no frames and splits no data: every frame is searched "
+            + ("as it is." if scale == 1 else f"resampled by {scale:g}; boxes are in pixels of the frame as it is."),
             ("annotation", "augmentation", "split"),
             "none",
         ),

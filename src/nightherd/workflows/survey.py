@@ -30,7 +30,7 @@ from nightherd.survey.records import (
     failed_frame,
     surveyed_frame,
 )
-from nightherd.types import Detections
+from nightherd.types import Detections, FloatArray
 from nightherd.workflows.detector import Detector
 from nightherd.workflows.record import record_survey
 from nightherd.workflows.survey_inputs import (
@@ -120,6 +120,7 @@ def run_survey(
     height: float | None = None,
     polarity: Polarity = "auto",
     longest: Mapping[str, float] | None = None,
+    scale: float = 1.0,
     force: bool = False,
     track: Track = untracked,
     note: Callable[[str], None] = lambda _: None,
@@ -140,6 +141,8 @@ def run_survey(
         polarity: what is warm in 8-bit pictures; `auto` believes the file, else white-hot.
         longest: class → metres on the ground from corner to corner of a box; detections of the class that are longer
             are left out, counted and said. None takes `LONGEST`.
+        scale: each frame is resampled by this factor before it is searched, see `Predictor.predict`; boxes are in
+            pixels of the frame as it is.
         force: begin anew and overwrite what the folder of results holds.
         track: shows progress, called as track(items, description, total).
         note: told one line about the flight, and one of each frame that fails.
@@ -166,8 +169,9 @@ def run_survey(
     sigma = sigma or PoseSigma()
     poses = pose_source(source, positions, height)
     longest = LONGEST if longest is None else longest
-    fingerprint = run_fingerprint(source, detector, poses, sigma, polarity, longest)
+    fingerprint = run_fingerprint(source, detector, poses, sigma, polarity, longest, scale)
     read = partial(read_frame, polarity=polarity)
+    search = partial(detector.predict, scale=scale)
     finished = _finished(folder, fingerprint, force)
     if finished is not None:
         return SurveyResult(folder, finished, was_finished=True)
@@ -181,7 +185,7 @@ def run_survey(
         watch.add("heading", started_heading)
         sigma, yaw_offset = apply_heading(sigma, heading)
         ground = partial(surveyed_frame, sigma=sigma, yaw_offset=yaw_offset, longest=longest)
-        frames = list(_survey_frames(source, detector, progress, poses, ground, read, track, note, watch))
+        frames = list(_survey_frames(source, search, progress, poses, ground, read, track, note, watch))
     _require_success(source, frames)
     return _write(
         source, folder, frames, detector, sigma, heading, fingerprint, command, read, track, watch, started, note
@@ -222,7 +226,7 @@ def _finished(folder: Path, fingerprint: Mapping[str, Any], force: bool) -> dict
 
 def _survey_frames(
     source: Flight,
-    detector: Detector,
+    search: Callable[[FloatArray], Detections],
     progress: Progress,
     poses: PoseSource,
     ground: Callable[..., SurveyedFrame],
@@ -242,7 +246,7 @@ def _survey_frames(
             found = progress.done.get(name)
             if not isinstance(found, Detections):
                 started = time.perf_counter()
-                found = detector.predict(frame.pixels)
+                found = search(frame.pixels)
                 watch.add("detect", started)
                 progress.add(name, found)
         except (FrameError, ModelError) as error:
@@ -311,7 +315,9 @@ def _write(
     watch.add("store", started)
     started = time.perf_counter()
     truth = flight_truth(source.folder)
-    content = report_content(source, frames, detector, sigma, heading, truth, command, datetime.now(UTC), read, track)
+    scale = fingerprint["scale"]
+    made = datetime.now(UTC)
+    content = report_content(source, frames, detector, sigma, heading, truth, command, made, read, track, scale)
     write_text(folder / REPORT, render_survey(content))
     watch.add("report", started)
     by_label = count_by_label(frames)
@@ -335,6 +341,7 @@ def _write(
         "warnings": list(content.warnings),
         "model": detector.name,
         "thresholds": dict(detector.thresholds),
+        "scale": scale,
         "seconds": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
         "command": command,
         "version": __version__,

@@ -67,6 +67,7 @@ def run_fingerprint(
     sigma: PoseSigma,
     polarity: str,
     longest: Mapping[str, float],
+    scale: float,
 ) -> dict[str, Any]:
     """All that the results depend on: the frames and what tells their poses, the model, the settings, the version."""
     return {
@@ -79,6 +80,7 @@ def run_fingerprint(
         "sigma": [sigma.position, sigma.height, sigma.yaw, sigma.pitch, sigma.roll],
         "polarity": polarity,
         "longest": dict(longest),
+        "scale": scale,
         "version": __version__,
     }
 

@@ -47,6 +47,7 @@ def report_content(
     made: datetime,
     read: ReadFrame,
     track: Track,
+    scale: float = 1.0,
 ) -> SurveyContent:
     """Everything the report of a survey says; reads the frames that it shows once more.
 
@@ -61,6 +62,7 @@ def report_content(
         made: when, UTC.
         read: reads a frame as the search read it.
         track: shows progress.
+        scale: what the frames were resampled by before they were searched.
     """
     rings = [frame.footprint for frame in frames if frame.footprint is not None]
     area = covered_area(rings) if rings else None
@@ -85,7 +87,7 @@ def report_content(
         model_summary=card.summary if card else "",
         model_limits=card.limits if card else (),
         left_out=[(legible(path.name), reason) for path, reason in source.skipped],
-        settings=_settings(detector, sigma, heading, frames),
+        settings=_settings(detector, sigma, heading, frames, scale),
         versions=_versions(),
         command=command,
         made=made,
@@ -274,7 +276,7 @@ def _heading_setting(heading: HeadingCheck | None) -> str:
 
 
 def _settings(
-    detector: Detector, sigma: PoseSigma, heading: HeadingCheck | None, frames: Sequence[SurveyedFrame]
+    detector: Detector, sigma: PoseSigma, heading: HeadingCheck | None, frames: Sequence[SurveyedFrame], scale: float
 ) -> dict[str, str]:
     searched = [frame for frame in frames if frame.status != FAILED]
     cameras = Counter(frame.camera or "unknown" for frame in searched)
@@ -283,6 +285,7 @@ def _settings(
     settings = {
         "counted from score": ", ".join(f"{label} {value:.2f}" for label, value in detector.thresholds.items()),
         "model file (SHA-256)": detector.digest,
+        "frames resampled by": "1 (searched as they are)" if scale == 1 else f"{scale:g}",
         "camera": ", ".join(f"{name} ({n})" for name, n in cameras.most_common()),
         "pixels in": ", ".join(f"{name} ({n})" for name, n in units.most_common()),
         "stated errors (1 σ)": (
