@@ -134,6 +134,20 @@ def test_what_is_no_frame_is_refused(predictor: Predictor, shape: tuple[int, ...
         predictor.predict(np.zeros(shape, np.float32))
 
 
+def test_classes_compete_for_a_body_with_calibrated_scores() -> None:
+    class TwoClaims(Blobs):
+        def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
+            boxes = np.array([[10, 10, 30, 30], [11, 10, 30, 30], [60, 10, 80, 30]], np.float32)
+            return boxes, np.array([0.75, 0.74, 0.5], np.float32), np.array([0, 1, 0])
+
+    runtime = TwoClaims((96, 64))
+    runtime.info = runtime.info.model_copy(update={"calibration": {"animal": (1.0, -2.0), "person": (1.0, 1.0)}})
+    found = Predictor.from_runtime(runtime, threshold=0.05).predict(scene(64, 96))
+    assert [name for _, _, name in found] == ["person", "animal"]
+    np.testing.assert_allclose(found.scores, [0.8856, 0.1192], atol=1e-3)
+    np.testing.assert_allclose(found.boxes[0], [11, 10, 30, 30])
+
+
 def test_the_models_own_thresholds_hold_unless_one_is_given(tmp_path: Path) -> None:
     path = onnx_toys.write_toy(tmp_path, thresholds={"person": 0.99}, threshold=0.0)
     pixels = scene(64, 96)

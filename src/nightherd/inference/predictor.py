@@ -117,13 +117,15 @@ class Predictor:
         return Detections(found.boxes * stretch, found.scores, found.labels, found.classes)
 
     def _run(self, image: FloatArray, tile: Tile) -> Detections:
+        """What the network finds in a tile, highest score first: a line for each class changes the network's order."""
         part = image[tile.y0 : tile.y1, tile.x0 : tile.x1]
         height, width = part.shape
         boxes, scores, labels = self.runtime.run(pad(part, self.info.stride))
         scores = calibrated(scores, labels, self.classes, self.info.calibration)
         boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
-        keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        return Detections(boxes[keep], scores[keep], labels[keep], self.classes)
+        kept = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        kept = kept[np.argsort(-scores[kept], kind="stable")]
+        return Detections(boxes[kept], scores[kept], labels[kept], self.classes)
 
     def _above_thresholds(self, found: Detections) -> Detections:
         """Those from their class's threshold on. It comes after the classes have competed for a body: what that most
