@@ -47,6 +47,13 @@ def test_the_whole_loop_runs_from_the_command_line(
     weights = [Path(name, "best.safetensors").read_bytes() for name in ("control", "with")]
     assert weights[0] != weights[1]
 
+    next(Path("mined/thumbnails").iterdir()).unlink()
+    again = [*train, "--out", "with", "--hard-negatives", "mined"]
+    assert run(again) == 1
+    told = capsys.readouterr().err
+    assert "the labels or frames of mined have changed since it began" in told and "--force" in told
+    assert run([*again, "--force"]) == 0
+
     # A run is mined by its best weights, and stays as it was.
     assert run(["mine", "control", "--data", "toy", "--confidence", "0.01", "--limit", "3"]) == 0
     assert "frames looked at with control" in capsys.readouterr().out

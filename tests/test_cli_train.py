@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from dataset_toys import coco_folder, coco_record
+from dataset_toys import coco_folder, coco_record, picture
 from nightherd.cli.app import run
 from nightherd.detector.export import tensors_of_onnx
 from nightherd.errors import DatasetError
@@ -72,11 +72,80 @@ def test_a_run_is_trained_exported_and_both_say_when_they_are_done(
     assert "--enlarge deer: give a factor" in capsys.readouterr().err
     assert run([*larger, "wolf=1.2"]) == 1
     assert "no class 'wolf' to enlarge; it knows deer, boar" in capsys.readouterr().err
+    assert run([*larger, "C. ibex=1.2"]) == 1
+    assert "no class 'C. ibex' to enlarge" in capsys.readouterr().err
+    for option, pair, says in (
+        ("--enlarge", "deer", "--enlarge deer: write it as CLASS=FACTOR, for example --enlarge animal=1.15"),
+        ("--class-threshold", "deer", "--class-threshold deer: write it as CLASS=SCORE"),
+        ("--class-threshold", "deer=high", "--class-threshold deer=high: write it as CLASS=SCORE"),
+        ("--class-threshold", "deer=2", "--class-threshold deer: give a score from 0 to 1"),
+        ("--class-threshold", "Capra sp.=0.4", "thresholds for Capra sp., which this run does not know"),
+    ):
+        assert run([*export, option, pair]) == 1
+        assert says in capsys.readouterr().err
+
+
+def test_a_run_goes_by_the_labels_it_began_with(
+    tmp_path: Path, labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    command = ["train", "--data", str(labels), "--out", str(out), *TINY]
+    assert run(command) == 0
+    value = coco_record()
+    value["annotations"][0]["bbox"] = [3, 3, 10, 12]
+    labels.write_text(json.dumps(value), encoding="utf-8")
+    capsys.readouterr()
+    assert run(command) == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert f"the labels or frames of {labels} have changed since it began" in line
+    assert "choose another --out, or --force" in line
+
+    # A run of before the digests were kept is the same one still.
+    for path, place in ((out / "config.json", ("run",)), (out / "state" / "state.json", ("facts", "run"))):
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        facts = whole
+        for name in place:
+            facts = facts[name]
+        del facts["digests"], facts["frame"]
+        path.write_text(json.dumps(whole), encoding="utf-8")
+    assert run(command) == 0
+    assert "finished already, after 2 steps" in capsys.readouterr().out
+    assert run(["export", str(out)]) == 0
+    assert Predictor(out / "run.onnx").info.tile == (640, 512), "what models had before frames were recorded"
+    assert "tile" not in capsys.readouterr().err
+
+
+def test_a_model_takes_frames_like_those_it_was_trained_on_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = coco_record()
+    for record, (width, height) in zip(value["images"], ((300, 700), (1000, 740)), strict=True):
+        record |= {"width": width, "height": height}
+        picture(tmp_path / "set" / record["file_name"], width, height)
+    (tmp_path / "set" / "annotations.json").write_text(json.dumps(value), encoding="utf-8")
+    out = tmp_path / "run"
+    assert run(["train", "--data", str(tmp_path / "set"), "--out", str(out), *TINY]) == 0
+    assert json.loads((out / "config.json").read_text(encoding="utf-8"))["run"]["frame"] == [650, 720]
+    export = ["export", str(out), "--json"]
+    capsys.readouterr()
+    assert run(export) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["tile"] == [672, 736]
+    assert "tile 672 x 736 instead of 640 x 512, after the median of the training frames" in printed.err
+    assert Predictor(out / "run.onnx").info.tile == (672, 736)
+    assert run([*export, "--force", "--tile", "1000x768"]) == 0
+    assert json.loads(capsys.readouterr().out)["tile"] == [1024, 768]
+    for wrong, says in (("64x64", "give sides from 256 to 2048"), ("4000x3000", "256 to 2048"), ("big", "1024x768")):
+        assert run([*export, "--tile", wrong]) == 1
+        assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--set=detector.head.assignment.positive_iou=0.4"], "negative_iou 0.5 is above positive_iou 0.4; give both"),
+        (["--set=detector.head.pooled_size=[0,0]"], "detector setting head.pooled_size.0: Input should be greater"),
+        (["--set=detector.backbone.name=hf-hub:someone/something"], "detector setting backbone.name"),
         (["--preset", "nope"], "no preset 'nope'"),
         (["--from", "gone.onnx"], "no such file or run"),
         (["--from", "set"], "no such file or run"),

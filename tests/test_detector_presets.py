@@ -251,6 +251,30 @@ def test_settings_that_a_part_does_not_know_are_named() -> None:
         preset("lyu2024-resnet18", {"backbone": {"strides": "layer7"}})
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"head": {"assignment": {"positive_iou": 0.4}}},
+        {"proposals": {"assignment": {"negative_iou": 0.7}}},
+        {"proposals": {"keep_before_nms": [0, 0]}},
+        {"proposals": {"keep_after_nms": [0, 0]}},
+        {"head": {"pooled_size": [0, 0]}},
+        {"head": {"score_floor": 1}},
+        {"head": {"sampler": {"kind": "hard-negative", "leave_out": [0.5, 0.1]}}},
+        {"anchors": {"sizes": [[], [], [], []]}},
+        {"anchors": {"sizes": [[8.0], [16.0], [32.0], [-64.0]]}},
+        {"anchors": {"ratios": [0.0]}},
+        {"anchors": {"kind": "by-stride", "scales": [0.0]}},
+        {"criterion": {"canonical_scale": float("inf")}},
+        {"backbone": {"name": "hf-hub:someone/something"}},
+        {"backbone": {"name": "local-dir:/somewhere"}},
+    ],
+)
+def test_values_that_no_detector_can_have_are_refused(overrides: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"^detector setting {next(iter(overrides))}"):
+        preset("small", overrides)
+
+
 def test_flat_settings_of_the_first_model_files_are_read() -> None:
     flat = {
         "backbone": {"name": "tf_efficientnet_lite0", "strides": [4, 8], "pretrained": "none"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +244,9 @@ def test_results_for_other_images_are_refused(tmp_path: Path) -> None:
 def test_the_digest_of_a_data_set_changes_with_a_box_and_not_with_its_place(tmp_path: Path) -> None:
     one, other = (open_dataset(make_dataset(tmp_path / name / "data")) for name in ("a", "b"))
     assert dataset_digest(one) == dataset_digest(other)
+    places = (replace(one.images[0], focus=np.array([[1, 2, 3, x]], np.float32)) for x in (4, 5))
+    mined = [one.subset([image, *one.images[1:]]) for image in places]
+    assert len({dataset_digest(data) for data in (one, *mined)}) == 3
     other.images[0].boxes[0, 0] += 1
     assert dataset_digest(one) != dataset_digest(other)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from nightherd.detector.graph import InferenceGraph  # noqa: E402
 from nightherd.detector.presets import build_detector, preset  # noqa: E402
 from nightherd.detector.two_stage import TwoStageDetector  # noqa: E402
 from nightherd.errors import ModelError  # noqa: E402
+from nightherd.explanation.methods import WITHOUT_TORCH  # noqa: E402
 from nightherd.frames.readers import read_frame  # noqa: E402
 from nightherd.inference.calibration import calibrated  # noqa: E402
 from nightherd.inference.labels import one_label_each  # noqa: E402
@@ -24,6 +26,7 @@ from nightherd.inference.predictor import Predictor  # noqa: E402
 from nightherd.models import resolve_model  # noqa: E402
 from nightherd.training.validation import detect  # noqa: E402
 from nightherd.types import Detections  # noqa: E402
+from nightherd.workflows.explain_model import open_model  # noqa: E402
 
 CLASSES = ("animal", "person", "vehicle")
 SETTINGS = preset("small", {"backbone": {"pretrained": "none"}})
@@ -124,6 +127,51 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, model_file: Path) -> 
     for path in (tmp_path / "missing.onnx", broken, foreign):
         with pytest.raises(ModelError):
             detector_of_onnx(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "setting", "value"),
+    [
+        ("backbone", "name", "hf-hub:someone/something"),
+        ("backbone", "name", "local-dir:/somewhere"),
+        ("backbone", "name", "timm/something"),
+        ("backbone", "name", "no_such_backbone"),
+        ("backbone", "strides", [3]),
+        ("anchors", "sizes", [[8.0]]),
+        ("head", "pooled_size", [0, 0]),
+    ],
+)
+def test_a_file_that_describes_a_detector_which_cannot_be_is_refused_before_anything_is_opened(
+    part: str, setting: str, value: object, tmp_path: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+    import timm
+
+    asked: list[str] = []
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, **rest: asked.append(name) or create(name, **rest))
+    model = onnx.load(str(model_file))
+    information = json.loads(model.metadata_props[0].value)
+    information["detector"][part][setting] = value
+    model.metadata_props[0].value = json.dumps(information)
+    path = tmp_path / "hostile.onnx"
+    onnx.save(model, str(path))
+    with pytest.raises(ModelError, match=r"hostile\.onnx: of a detector that cannot be built"):
+        detector_of_onnx(path)
+    assert not [name for name in asked if ":" in name or "/" in name]
+    opened, methods, word = open_model(path)
+    assert opened.subject.detector is None and methods == (WITHOUT_TORCH,), "what needs no torch is left to explain it"
+    assert "this file is of a detector that cannot be built" in word
+
+
+def test_a_tile_is_written_down_and_the_graph_stays_the_same(model_file: Path, tmp_path: Path) -> None:
+    import onnx
+
+    path = tmp_path / "large.onnx"
+    export_onnx(lively_detector(), SETTINGS, path, name="lively", preset="small", tile=(650, 2001))
+    assert Predictor(path).info.tile == (650, 2001)
+    graphs = [onnx.load(str(file)).graph.SerializeToString() for file in (model_file, path)]
+    assert graphs[0] == graphs[1]
 
 
 @pytest.mark.parametrize(("name", "threshold", "least"), [("nightherd-small", 0.3, 5), ("hituav-small", 0.05, 1)])

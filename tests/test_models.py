@@ -157,6 +157,15 @@ def test_with_a_name_the_command_prints_the_whole_card(bundle: Path, capsys: pyt
     assert "boar-finder, deer-finder" in capsys.readouterr().err
 
 
+def test_the_command_that_made_a_model_is_printed_as_it_is(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "nightherd train " + " ".join(f"--set augmentation.setting_{k}={k}" for k in range(12))
+    add(bundle, "deer-finder", command=f"{long}\nnightherd export run")
+    assert run(["models", "deer-finder"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("  made with")
+    assert lines[at + 1 : at + 3] == [f"    {long}", "    nightherd export run"]
+
+
 def test_the_command_gives_machines_the_whole_cards(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import json
 

@@ -22,7 +22,7 @@ from nightherd.errors import ConfigError, NightherdError, ResultsError  # noqa: 
 from nightherd.evaluation.coco import CocoMetrics, coco_metrics  # noqa: E402
 from nightherd.training import checkpoints, loop  # noqa: E402
 from nightherd.training.checkpoints import load_state  # noqa: E402
-from nightherd.training.settings import differences, is_same_run, training_settings  # noqa: E402
+from nightherd.training.settings import differences, training_settings  # noqa: E402
 from nightherd.workflows import train as workflow  # noqa: E402
 from nightherd.workflows.train import open_training_data  # noqa: E402
 from test_cli_train import TINY as TINY_COMMAND  # noqa: E402
@@ -190,6 +190,12 @@ def test_a_preset_brings_its_recipe_and_what_is_set_wins() -> None:
         ({"accumulate": 9}, "accumulate=9 parts of a batch of 8"),
         ({"schedule": "cyclic", "low_rate": 1}, "low_rate 1 is above"),
         ({"optimizer": "lion"}, "optimizer"),
+        ({"classes": ["deer", "deer"]}, "a class is named twice"),
+        ({"cache_gb": float("inf")}, "cache_gb"),
+        ({"seed": 2**64}, "seed"),
+        ({"augmentation": {"scale": [1.7, 0.6]}}, r"scale: \[1.7, 0.6\]: give the least"),
+        ({"augmentation": {"scale": [0, 1]}}, "give the least, above 0"),
+        ({"augmentation": {"netd": [-0.1, 0.1]}}, "augmentation.netd"),
     ],
 )
 def test_settings_that_do_not_agree_are_refused(values: dict[str, Any], says: str) -> None:
@@ -200,6 +206,21 @@ def test_settings_that_do_not_agree_are_refused(values: dict[str, Any], says: st
 def test_a_run_of_an_older_version_is_the_same_run() -> None:
     now = {"settings": training_settings({"images": 50}).model_dump(mode="json"), "data": ["d"], "hard_negatives": []}
     older = {"settings": {k: v for k, v in now["settings"].items() if k not in ("optimizer", "norm")}, "data": ["d"]}
-    assert is_same_run(older, now)
-    assert is_same_run(now | {"settings": now["settings"] | {"cache_gb": 1, "accumulate": 4}}, now)
+    assert differences(older, now) == []
+    assert differences(now | {"settings": now["settings"] | {"cache_gb": 1, "accumulate": 4}}, now) == []
     assert differences(now | {"settings": now["settings"] | {"seed": 3}}, now) == ["setting seed 3, not 0"]
+
+
+def test_data_that_changed_is_another_run_and_is_named() -> None:
+    run = {"data": ["deer", "boar"], "hard_negatives": ["mined"], "classes": ["animal"]}
+    kept = run | {"digests": {"data": ["a", "b", "c"], "validation": "v"}, "frame": [640, 512]}
+    assert differences(run, kept) == [], "a record of before digests were kept"
+    assert differences(kept, kept | {"frame": [64, 64]}) == []
+    for place, name in enumerate(("deer", "boar", "mined")):
+        digests = ["x" if i == place else one for i, one in enumerate("abc")]
+        now = run | {"digests": {"data": digests, "validation": "v"}}
+        assert differences(kept, now) == [f"the labels or frames of {name} have changed since it began"]
+    now = run | {"digests": {"data": ["a", "b", "c"], "validation": "w"}}
+    assert differences(kept, now) == ["the labels or frames of the validation data have changed since it began"]
+    other = run | {"classes": ["deer"], "digests": {"data": ["d", "e", "f"], "validation": "x"}}
+    assert differences(kept, other) == ["classes ['animal'], not ['deer']"], "digests follow from the classes"

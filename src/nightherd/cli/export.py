@@ -27,6 +27,12 @@ def register(app: typer.Typer) -> None:
         larger: list[str] = typer.Option(
             [], "--enlarge", help="Draw the boxes of a class larger: animal=1.15 is 15 % wider and higher."
         ),
+        tile: str | None = typer.Option(
+            None,
+            metavar="WIDTHxHEIGHT",
+            help="Frames up to about this size are looked at whole, larger ones in such tiles.",
+            show_default="the median training frame",
+        ),
         force: bool = typer.Option(False, "--force", help="Overwrite the file."),
         as_json: bool = typer.Option(False, "--json", help="Print the result for machines."),
     ) -> None:
@@ -35,24 +41,25 @@ def register(app: typer.Typer) -> None:
         The best weights as ONNX in half precision, for detect, survey and evaluate. With --calibrate a score of 0.7
         means that 7 of 10 such detections are right, on frames like those, and each class takes its threshold of
         best F1. --enlarge is for weights that learned tighter boxes than people draw, as from simulations; what is
-        calibrated is fitted after it.
+        calibrated is fitted after it. --tile has sides from 256 to 2048, rounded up to what the network takes.
         """
         from nightherd.cli.console import track
-        from nightherd.cli.settings import read_settings
+        from nightherd.cli.settings import read_numbers, read_size
         from nightherd.datasets.mapping import parse_mapping
         from nightherd.errors import ConfigError
         from nightherd.workflows.export import export_run
 
         if to != "onnx":
             raise ConfigError(f"--to {to}: the only format is onnx")
-        thresholds = read_settings(None, pairs)
-        enlarge = read_settings(None, larger)
-        if wrong := [k for k, v in enlarge.items() if isinstance(v, bool) or not isinstance(v, int | float) or v <= 0]:
+        thresholds = read_numbers("--class-threshold", pairs, "CLASS=SCORE", "animal=0.4")
+        enlarge = read_numbers("--enlarge", larger, "CLASS=FACTOR", "animal=1.15")
+        if wrong := [k for k, v in enlarge.items() if not 0 < v < float("inf")]:
             raise ConfigError(f"--enlarge {wrong[0]}: give a factor, 1.15 for boxes 15 % wider and higher")
-        if wrong := [k for k, v in thresholds.items() if not isinstance(v, int | float) or not 0 <= v <= 1]:
+        if wrong := [k for k, v in thresholds.items() if not 0 <= v <= 1]:
             raise ConfigError(f"--class-threshold {wrong[0]}: give a score from 0 to 1")
+        size = None if tile is None else read_size("--tile", tile)
         result = export_run(
-            run, out, name, threshold, thresholds, force, calibrate, parse_mapping(mapping), enlarge, track
+            run, out, name, threshold, thresholds, force, calibrate, parse_mapping(mapping), enlarge, track, size
         )
         for line in result.notes:
             note(line)
@@ -64,6 +71,7 @@ def register(app: typer.Typer) -> None:
                     "model": str(result.path),
                     "bytes": result.size,
                     "classes": list(result.classes),
+                    "tile": list(result.tile),
                     "was_there": result.was_there,
                     "notes": list(result.notes),
                 }

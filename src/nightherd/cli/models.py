@@ -60,7 +60,9 @@ def show(card: ModelCard, is_default: bool, whole: bool) -> None:
     for place, limit in enumerate(card.limits if whole else card.limits[:1]):
         row("" if place else "limits", limit)
     if whole:
-        row("made with", card.command)
+        say("  made with")
+        for line in card.command.splitlines():
+            say(f"    {line}")
     say("")
 
 

@@ -1,7 +1,8 @@
-"""`--set a.b=value` and `--config FILE`: settings from the command line into one nested dictionary."""
+"""Settings from the command line: `--set a.b=value` and `--config FILE` nested, a number for each class, a size."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,42 @@ def read_settings(config: Path | None, pairs: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {pair}: the value is not YAML") from error
     return values
+
+
+def read_numbers(option: str, pairs: Sequence[str], form: str, example: str) -> dict[str, float]:
+    """Class → number, from `CLASS=NUMBER`; the class may hold dots and equals signs.
+
+    Args:
+        option: for the message, as are the next two.
+        pairs: as given.
+        form, example: how a pair is written.
+
+    Raises:
+        ConfigError: not written so, or not a number.
+    """
+    numbers: dict[str, float] = {}
+    for pair in pairs:
+        name, _, text = pair.rpartition("=")
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not name.strip() or number != number:
+            raise ConfigError(f"{option} {pair}: write it as {form}, for example {option} {example}")
+        numbers[name.strip()] = number
+    return numbers
+
+
+def read_size(option: str, text: str) -> tuple[int, int]:
+    """(width, height) in pixels, from `WIDTHxHEIGHT`.
+
+    Raises:
+        ConfigError: not written so.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})[x×]([0-9]{1,9})", text.strip())
+    if found is None:
+        raise ConfigError(f"{option} {text}: write it as WIDTHxHEIGHT, for example {option} 1024x768")
+    return int(found[1]), int(found[2])
 
 
 def read_lengths(pairs: Sequence[str], usual: Mapping[str, float]) -> dict[str, float]:

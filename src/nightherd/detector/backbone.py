@@ -54,7 +54,7 @@ class Backbone(nn.Module):
         super().__init__()
         try:
             probe: Any = timm.create_model(name, features_only=True, in_chans=1, pretrained=False)
-        except (RuntimeError, AttributeError) as error:
+        except (RuntimeError, AttributeError, AssertionError) as error:
             raise ConfigError(f"timm has no backbone '{name}' with feature maps: {error}") from error
         reductions: list[int] = list(probe.feature_info.reduction())
         missing = [stride for stride in strides if stride not in reductions]

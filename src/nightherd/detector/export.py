@@ -17,6 +17,7 @@ import onnx
 import torch
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
+from pydantic import ValidationError
 from torch import Tensor
 
 from nightherd import __version__
@@ -24,12 +25,14 @@ from nightherd.detector.assembly import build_detector
 from nightherd.detector.graph import InferenceGraph
 from nightherd.detector.settings import DetectorSettings
 from nightherd.detector.two_stage import TwoStageDetector
-from nightherd.errors import ModelError
+from nightherd.errors import ConfigError, ModelError
 from nightherd.files import write_bytes
 from nightherd.frames.normalise import NORMALISATION
 
 FORMAT = 1
 OPSET = 17
+TRACED = (512, 640)
+"""Height and width of the image that the graph is traced on; it takes any other, so the tile costs no memory here."""
 METADATA_KEY = "nightherd"
 _PREFIX = "detector."
 
@@ -70,7 +73,7 @@ def export_onnx(
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
-            (torch.randn(1, 1, tile[1], tile[0]),),
+            (torch.randn(1, 1, *TRACED),),
             cast(Any, buffer),
             input_names=["image"],
             output_names=["boxes", "scores", "labels"],
@@ -229,10 +232,17 @@ def detector_of_onnx(path: Path) -> tuple[TwoStageDetector, DetectorSettings, di
         information = json.loads(properties[METADATA_KEY])
         settings = DetectorSettings.model_validate(information["detector"])
         classes = tuple(str(name) for name in information["classes"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(f"of a detector that cannot be built: {where}: {first['msg']}", path) from error
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError("an ONNX file without the description that 'nightherd export' writes", path) from error
     plain = settings.backbone.model_copy(update={"pretrained": "none"})
-    detector = build_detector(settings.model_copy(update={"backbone": plain}), classes)
+    try:
+        detector = build_detector(settings.model_copy(update={"backbone": plain}), classes)
+    except (ConfigError, AssertionError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"of a detector that cannot be built: {error}", path) from error
     tensors = tensors_of_onnx(path)
     wanted = {k: v for k, v in detector.state_dict().items() if not k.endswith("num_batches_tracked")}
     wrong = [k for k, v in wanted.items() if k not in tensors or tensors[k].shape != v.shape]

@@ -127,7 +127,8 @@ def preset(name: str, overrides: dict[str, Any] | None = None) -> DetectorSettin
         return DetectorSettings.model_validate(laid_over(PRESETS[name].model_dump(), overrides or {}))
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"detector setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"detector setting {'.'.join(map(str, first['loc']))}: {message}") from error
 
 
 def laid_over(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

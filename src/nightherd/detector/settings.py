@@ -17,14 +17,22 @@ LEVELS: dict[str, tuple[int, ...]] = {
 """Strides of the stages of a ResNet by name: Conv1 has stride 2, Layer1 to Layer4 have strides 4 to 32."""
 
 
+Above0 = Annotated[float, Field(gt=0)]
+Kept = Annotated[int, Field(ge=1, le=100_000)]
+Cells = Annotated[int, Field(ge=1, le=32)]
+
+
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackboneSettings(_Settings):
-    """Arguments of `Backbone`; `strides` takes one of the names in `LEVELS` too."""
+    """Arguments of `Backbone`; `strides` takes one of the names in `LEVELS` too.
 
-    name: str = "tf_efficientnet_lite0"
+    A name with a colon or a slash would have timm open a hub or a folder, and model files carry these settings.
+    """
+
+    name: str = Field("tf_efficientnet_lite0", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     strides: tuple[int, ...] = Field((4, 8, 16, 32), min_length=1)
     pretrained: Literal["none", "imagenet"] = "imagenet"
 
@@ -61,7 +69,7 @@ class PyramidSettings(_Settings):
 
 
 class _Anchors(_Settings):
-    ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    ratios: tuple[Above0, ...] = Field((0.5, 1.0, 2.0), min_length=1)
     rounded: bool = True
 
 
@@ -69,21 +77,23 @@ class PerLevelAnchors(_Anchors):
     """Arguments of `anchors.per_level`: a row of sides (√area, pixels) for each level, finest first."""
 
     kind: Literal["per-level"] = "per-level"
-    sizes: tuple[tuple[float, ...], ...] = ((8.0, 12.0), (18.0, 26.0), (38.0, 54.0), (76.0, 108.0))
+    sizes: tuple[Annotated[tuple[Above0, ...], Field(min_length=1)], ...] = Field(
+        ((8.0, 12.0), (18.0, 26.0), (38.0, 54.0), (76.0, 108.0)), min_length=1
+    )
 
 
 class EveryLevelAnchors(_Anchors):
     """Arguments of `anchors.every_level`: the same sides (√area, pixels) on every level."""
 
     kind: Literal["every-level"] = "every-level"
-    sizes: tuple[float, ...] = Field((4.0, 8.0, 16.0, 32.0, 64.0), min_length=1)
+    sizes: tuple[Above0, ...] = Field((4.0, 8.0, 16.0, 32.0, 64.0), min_length=1)
 
 
 class ByStrideAnchors(_Anchors):
     """Arguments of `anchors.by_stride`: sides (√area) as multiples of each level's stride."""
 
     kind: Literal["by-stride"] = "by-stride"
-    scales: tuple[float, ...] = Field((2.0,), min_length=1)
+    scales: tuple[Above0, ...] = Field((2.0,), min_length=1)
 
 
 AnchorSettings = Annotated[PerLevelAnchors | EveryLevelAnchors | ByStrideAnchors, Field(discriminator="kind")]
@@ -94,7 +104,7 @@ class CriterionSettings(_Settings):
 
     kind: Literal["fpn"] = "fpn"
     canonical_scale: float = Field(112, gt=0)
-    canonical_level: int = 4
+    canonical_level: int = Field(4, ge=0, le=16)
     coarsest: int | None = None
 
 
@@ -105,6 +115,15 @@ class MaxIouSettings(_Settings):
     positive_iou: float = Field(0.5, gt=0, le=1)
     negative_iou: float = Field(0.5, gt=0, le=1)
     low_quality: bool = False
+
+    @model_validator(mode="after")
+    def _positive_is_the_higher(self) -> MaxIouSettings:
+        if self.negative_iou > self.positive_iou:
+            raise ValueError(
+                f"negative_iou {self.negative_iou:g} is above positive_iou {self.positive_iou:g}; give both, "
+                "the negative one at most as high"
+            )
+        return self
 
 
 class RflaSettings(_Settings):
@@ -138,6 +157,13 @@ class HardNegativeSettings(_Settings):
     kind: Literal["hard-negative"] = "hard-negative"
     leave_out: tuple[float, float] | None = None
 
+    @field_validator("leave_out")
+    @classmethod
+    def _is_a_range(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0 <= value[0] < value[1]:
+            raise ValueError(f"{list(value)}: give the lower IoU first, 0 or more, and then the higher")
+        return value
+
 
 class ProposalSettings(_Settings):
     """Arguments of `ProposalNetwork`. OHEM ranks pooled regions, so this stage has no use for it."""
@@ -148,8 +174,8 @@ class ProposalSettings(_Settings):
     sampler: Annotated[RandomSettings | HardNegativeSettings, Field(discriminator="kind")] = RandomSettings()
     samples: int = Field(256, ge=1)
     positive_share: float = Field(0.5, gt=0, le=1)
-    keep_before_nms: tuple[int, int] = (600, 300)
-    keep_after_nms: tuple[int, int] = (600, 200)
+    keep_before_nms: tuple[Kept, Kept] = (600, 300)
+    keep_after_nms: tuple[Kept, Kept] = (600, 200)
     nms_iou: float = Field(0.7, gt=0, le=1)
 
 
@@ -158,17 +184,17 @@ class HeadSettings(_Settings):
 
     kind: Literal["two-mlp"] = "two-mlp"
     width: int = Field(256, ge=16, le=2048)
-    pooled_size: tuple[int, int] = (7, 7)
-    sampling_ratio: int = Field(2, ge=0)
+    pooled_size: tuple[Cells, Cells] = (7, 7)
+    sampling_ratio: int = Field(2, ge=0, le=16)
     assignment: MaxIouSettings = MaxIouSettings()
     sampler: Annotated[RandomSettings | OhemSettings | HardNegativeSettings, Field(discriminator="kind")] = (
         RandomSettings()
     )
     samples: int = Field(128, ge=1)
     positive_share: float = Field(0.25, gt=0, le=1)
-    score_floor: float = Field(0.02, ge=0)
+    score_floor: float = Field(0.02, ge=0, lt=1)
     nms_iou: float = Field(0.5, gt=0, le=1)
-    max_detections: int = Field(500, ge=1)
+    max_detections: Kept = 500
 
 
 _FLAT = {

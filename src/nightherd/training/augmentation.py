@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from scipy import ndimage
 
 from nightherd.frames.normalise import normalise
@@ -47,7 +47,7 @@ class AugmentationSettings(BaseModel):
         mosaic: chance that an image is made of four crops of half the side, of this frame and three others.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     crop: int = Field(384, ge=0, multiple_of=32)
     on_object: float = Field(0.75, ge=0, le=1)
@@ -68,6 +68,14 @@ class AugmentationSettings(BaseModel):
     paste: float = Field(0.0, ge=0, le=1)
     paste_objects: int = Field(4, ge=1)
     mosaic: float = Field(0.0, ge=0, le=1)
+
+    @field_validator("scale", "netd")
+    @classmethod
+    def _least_first(cls, value: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        low, high = value
+        if not 0 <= low <= high or (info.field_name == "scale" and low == 0):
+            raise ValueError(f"[{low:g}, {high:g}]: give the least, above 0, and then the greatest")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

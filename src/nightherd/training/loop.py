@@ -18,7 +18,7 @@ import torch
 
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.detector.two_stage import TwoStageDetector
-from nightherd.errors import DatasetError, NightherdError, ResultsError
+from nightherd.errors import DatasetError, NightherdError
 from nightherd.training.average import WeightAverage
 from nightherd.training.checkpoints import (
     RunState,
@@ -34,7 +34,7 @@ from nightherd.training.optimizers import OPTIMIZERS, SCHEDULES, parameter_group
 from nightherd.training.pace import Pace
 from nightherd.training.precision import depthwise_in_float32
 from nightherd.training.processes import agree_on_statistics, join_processes, own_share
-from nightherd.training.settings import TrainingSettings, is_same_run
+from nightherd.training.settings import TrainingSettings, another_run, differences
 from nightherd.training.step import Step, clip_gradients, memory_told
 from nightherd.training.validation import spread_over, validate
 
@@ -126,8 +126,8 @@ def train(
     step, since, history, best = 0, 0, list[dict[str, Any]](), dict[str, Any]()
     state = load_state(run)
     if state is not None:
-        if not is_same_run(state.facts.get("run", {}), facts):
-            raise ResultsError("holds another training run; choose another --out, or --force to start anew", run)
+        if changed := differences(state.facts.get("run", {}), facts):
+            raise another_run(changed, run)
         step, history, best = state.step, state.facts["history"], state.facts["best"]
         since = state.facts.get("since", 0)
         model.load_state_dict(state.model)

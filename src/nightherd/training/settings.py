@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nightherd.detector.presets import default_freeze, laid_over
 from nightherd.detector.settings import DetectorSettings
-from nightherd.errors import ConfigError
+from nightherd.errors import ConfigError, ResultsError
 from nightherd.training.augmentation import AugmentationSettings
 from nightherd.training.recipes import recipe
 
@@ -47,7 +48,7 @@ class TrainingSettings(BaseModel):
         augmentation: how training frames are varied.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     preset: str = "small"
     detector: dict[str, Any] = Field(default_factory=dict)
@@ -71,7 +72,7 @@ class TrainingSettings(BaseModel):
     norm: Literal["batch", "frozen"] = "batch"
     ema: float = Field(0.998, ge=0, lt=1)
     precision: Literal["bf16", "f32"] = "bf16"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     validate_every: int | None = Field(2000, ge=0)
     validate_images: int = Field(500, ge=1)
     patience: int = Field(0, ge=0)
@@ -105,6 +106,8 @@ class TrainingSettings(BaseModel):
             raise ValueError(f"accumulate={self.accumulate} parts of a batch of {self.batch}; give at most as many")
         if self.schedule == "cyclic" and self.low_rate > self.learning_rate:
             raise ValueError(f"low_rate {self.low_rate:g} is above learning_rate {self.learning_rate:g}")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"a class is named twice in {', '.join(self.classes)}; join classes with --map")
         return self
 
     def over(self, n: int) -> TrainingSettings:
@@ -113,6 +116,9 @@ class TrainingSettings(BaseModel):
         every = n if self.validate_every is None else self.validate_every
         return self.model_copy(update={"images": images, "epochs": 0, "validate_every": every})
 
+
+DIGESTS = "digests"
+"""Where a run's record has the digests of what it learns from: `data`, hard negatives last, and `validation`."""
 
 _UNDECISIVE = {"accumulate", "cache_gb", "save_seconds"}
 """Settings that a run may go on with another value of: how it is done, not what comes out."""
@@ -141,15 +147,11 @@ def training_settings(values: dict[str, Any]) -> TrainingSettings:
         raise ConfigError(f"training setting {name}: {message}" if name else f"training: {message}") from error
 
 
-def is_same_run(kept: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    """Whether two records of a run name the same one; see `differences`."""
-    return not differences(kept, given)
-
-
 def differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """In what two records of a run differ, `name KEPT, not GIVEN` each.
 
-    Settings that an older version did not know take their defaults; those that decide nothing are left out.
+    Settings that an older version did not know take their defaults; those that decide nothing are left out. Where one
+    of the two does not tell the digests of its data, as older versions did not, these count as equal.
 
     Args:
         kept, given: JSON values; `settings` in them is a dump of `TrainingSettings`.
@@ -157,15 +159,45 @@ def differences(kept: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     one, other = _decisive(kept), _decisive(given)
     absent = "none"
     return [
-        f"{name} {one.get(name, absent)}, not {other.get(name, absent)}"
-        for name in dict.fromkeys([*one, *other])
-        if one.get(name, absent) != other.get(name, absent)
+        *(f"the labels or frames of {name} have changed since it began" for name in _changed_data(kept, given)),
+        *(
+            f"{name} {one.get(name, absent)}, not {other.get(name, absent)}"
+            for name in dict.fromkeys([*one, *other])
+            if one.get(name, absent) != other.get(name, absent)
+        ),
     ]
 
 
+def another_run(others: Sequence[str], run: Path) -> ResultsError:
+    """The error for a folder that holds a run which differs so from the one that was asked for."""
+    told = "; ".join(others[:3]) + ("; …" if len(others) > 3 else "")
+    return ResultsError(f"holds another training run ({told}); choose another --out, or --force to start anew", run)
+
+
+def _changed_data(kept: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """The data sets that both records name alike and whose digests differ."""
+    one, other = kept.get(DIGESTS), given.get(DIGESTS)
+
+    def named(facts: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+        return [facts.get(name) or [] for name in ("classes", "mapping", *names)]
+
+    changed: list[str] = []
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return changed
+    names = ("data", "hard_negatives")
+    if named(kept, names) == named(given, names):
+        specs = [str(spec) for name in names for spec in given.get(name) or ()]
+        pairs = zip(specs, one.get("data", ()), other.get("data", ()), strict=False)
+        changed += [spec for spec, before, now in pairs if before != now]
+    if named(kept, ("data", "validation")) == named(given, ("data", "validation")):
+        changed += ["the validation data"] if one.get("validation") != other.get("validation") else []
+    return list(dict.fromkeys(changed))
+
+
 def _decisive(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a run, flat: the settings and all else that is not empty."""
-    flat = {key: value for key, value in facts.items() if value not in (None, [], {})}
+    """What decides a run, flat: the settings and all else that is not empty, but what follows from the data."""
+    follows = (DIGESTS, "frame")
+    flat = {key: value for key, value in facts.items() if value not in (None, [], {}) and key not in follows}
     settings = flat.pop("settings", None)
     if isinstance(settings, dict):
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +20,9 @@ BEST = "best.safetensors"
 SCORES, BOXES = "head.box_predictor.cls_score.", "head.box_predictor.bbox_pred."
 """The layers of the head with rows for each class: one a class, background first, and four a class."""
 
+IN_FRONT = "head.box_head."
+"""The layers of the head whose features those rows weigh; rows behind other features mean nothing."""
+
 
 def start_model(
     settings: TrainingSettings,
@@ -27,8 +30,10 @@ def start_model(
     start: Path | None,
     told: str | None = None,
     known: Sequence[str] | None = None,
-) -> TwoStageDetector:
+) -> tuple[TwoStageDetector, dict[str, bool]]:
     """A detector with its starting weights; what no weights are given for is drawn by the run's seed.
+
+    A head whose fully connected layers are of another shape is drawn anew with all its rows.
 
     Args:
         settings: the preset and what is laid over it.
@@ -38,13 +43,16 @@ def start_model(
         known: the classes that `start` is said to find, in the order of its labels; see `class_rows`. None takes the
             head's last layers as they are where they have the right shape.
 
+    Returns:
+        The detector, and the parts of it that `start` has not in this shape, see `new_parts`.
+
     Raises:
         ModelError: `start` is missing, of another kind, or of another model.
     """
     torch.manual_seed(settings.seed)
     detector = preset(settings.preset, settings.detector)
     if start is None:
-        return build_detector(detector, classes)
+        return build_detector(detector, classes), {}
     plain = detector.model_copy(update={"backbone": detector.backbone.model_copy(update={"pretrained": "none"})})
     model = build_detector(plain, classes)
     if start.suffix == ".onnx":
@@ -55,8 +63,29 @@ def start_model(
         raise ModelError("is neither a run folder, .safetensors nor .onnx; pickles are refused", start)
     if known is not None:
         tensors = class_rows(tensors, known, classes, model.state_dict())
-    load_weights(model, tensors, start, settings.preset, told)
-    return model
+    wanted = model.state_dict()
+    features = [name for name in wanted if name.startswith(IN_FRONT)]
+    if any(name not in tensors or tensors[name].shape != wanted[name].shape for name in features):
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("head.")}
+    lacking = load_weights(model, tensors, start, settings.preset, told)
+    return model, new_parts(wanted, lacking)
+
+
+def new_parts(wanted: Mapping[str, Tensor], lacking: Collection[str]) -> dict[str, bool]:
+    """The parts of a detector that lack tensors, in its order, and whether they lack the weights of every layer.
+
+    Args:
+        wanted: tensors of the detector by name, which starts with the part's: backbone, pyramid, proposals or head.
+        lacking: names of those that were not found; counters of batch norms do not matter.
+    """
+    missing = [name for name in lacking if not name.endswith("num_batches_tracked")]
+    parts = [part for part in dict.fromkeys(map(_part, wanted)) if part in set(map(_part, missing))]
+    kept = {_part(name) for name, value in wanted.items() if value.dim() > 1 and name not in missing}
+    return {part: part not in kept for part in parts}
+
+
+def _part(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def class_rows(

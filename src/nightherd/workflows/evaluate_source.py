@@ -174,10 +174,12 @@ def _images_digest(data: Dataset) -> str:
 
 
 def dataset_digest(data: Dataset) -> str:
-    """A SHA-256 that changes with any name, class, box or label, wherever the data set lies."""
+    """A SHA-256 that changes with any name, class, box, label or hard negative, wherever the data set lies."""
     digest = hashlib.sha256(json.dumps([list(data.classes), _images_digest(data)]).encode())
     for image in data.images:
         for array in (image.boxes.astype("<f4"), image.labels.astype("<i8"), image.ignore.astype("<f4")):
             digest.update(np.int64(len(array)).astype("<i8").tobytes())
             digest.update(array.tobytes())
+        if len(image.focus):
+            digest.update(b"focus" + image.focus.astype("<f4").tobytes())
     return digest.hexdigest()

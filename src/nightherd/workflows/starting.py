@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,22 +51,39 @@ def starting_weights(spec: str | Path) -> StartingWeights:
     return StartingWeights(path, preset, classes)
 
 
-def what_carries_over(start: StartingWeights, known: Sequence[str], classes: Sequence[str]) -> str:
-    """A line that says which classes the first weights know.
+def what_carries_over(
+    start: StartingWeights,
+    known: Sequence[str] | None,
+    classes: Sequence[str],
+    new: Mapping[str, bool] | None = None,
+) -> str:
+    """A line that says which classes the first weights know, and what parts of the detector they have not.
 
     Args:
         start: where they come from.
-        known: its classes under the names that the run gives them.
+        known: its classes under the names that the run gives them; None where it does not tell them.
         classes: what the run learns.
+        new: parts that did not carry over, by name, and whether none of their layers did; see `start_model`.
     """
-    old, new = [name for name in classes if name in known], [name for name in classes if name not in known]
-    parts = [f"{', '.join(old)} from there"] if old else []
-    if new:
-        example = f"--map {(known or ['animal'])[0]}={new[0]}"
-        parts.append(f"{', '.join(new)} anew (for one that it knows by another name, give --map, such as {example})")
+    new = new or {}
+    told = []
+    if "head" in new:
+        told.append(f"{', '.join(classes)} anew, as no head of this shape is there")
+    elif known is None:
+        told.append(f"{', '.join(classes)} by their order, as it does not tell its own")
+    else:
+        old, other = [name for name in classes if name in known], [name for name in classes if name not in known]
+        if old:
+            told.append(f"{', '.join(old)} from there")
+        if other:
+            remedy = f"give --map, such as --map {(known or ['animal'])[0]}={other[0]}"
+            told.append(f"{', '.join(other)} anew (for one that it knows by another name, {remedy})")
+    for word, whole in (("new", True), ("partly new", False)):
+        if parts := [part for part, is_whole in new.items() if is_whole is whole]:
+            told.append(f"{', '.join(parts)}: {word}")
     path = start.path
     name = "its own weights" if path is None else path.parent.name if path.name == BEST else path.stem
-    return f"starting from {name}: {'; '.join(parts)}"
+    return f"starting from {name}: {'; '.join(told)}"
 
 
 def _description(path: Path) -> ModelInfo:

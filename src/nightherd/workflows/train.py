@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from nightherd.errors import ConfigError, DatasetError, MissingExtraError, Resul
 from nightherd.files import write_json
 from nightherd.frames.readers import read_frame
 from nightherd.methods.record import MACHINES, PEOPLE
+from nightherd.workflows.evaluate_source import dataset_digest
 from nightherd.workflows.record import record_training
 from nightherd.workflows.run_tables import RECORDS, RunTables
 from nightherd.workflows.starting import StartingWeights, starting_weights, what_carries_over
@@ -145,6 +147,13 @@ def _mined_set(spec: str | Path, classes: Sequence[str], mapping: Mapping[str, s
     return whole.subset(images)
 
 
+def median_frame(train: Sequence[Dataset]) -> tuple[int, int]:
+    """The median width and height, in pixels, of the frames of some data sets together."""
+    sizes = [(image.width, image.height) for part in train for image in part.images]
+    width, height = (round(statistics.median(side)) for side in zip(*sizes, strict=True))
+    return width, height
+
+
 def _mended(dataset: Dataset) -> list[str]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in count_problems(dataset.problems).items())
     return [f"{dataset.name}, mended or left out: {kinds}; 'nightherd data inspect' lists them"] if kinds else []
@@ -209,15 +218,20 @@ def train_model(
         "start": None if start is None else str(Path(start)),
         "hard_negatives": [str(spec) for spec in hard_negatives],
         "images": [len(d) for d in opened.train],
+        "digests": {
+            "data": [dataset_digest(d) for d in opened.train],
+            "validation": None if opened.validation is None else dataset_digest(opened.validation),
+        },
+        "frame": list(median_frame(opened.train)),
     }
     is_new = _is_new(out, facts, force)
     first = StartingWeights() if start is None else starting_weights(start)
     known = None
     if first.classes is not None:
         known = [dict(mapping or {}).get(name, name) for name in first.classes]
-        if is_new and processes.is_main_process:
-            say(what_carries_over(first, known, classes))
-    model = start_model(chosen, classes, first.path, first.preset, known)
+    model, new = start_model(chosen, classes, first.path, first.preset, known)
+    if is_new and first.path is not None and processes.is_main_process:
+        say(what_carries_over(first, known, classes, new))
     processes.wait_for_everyone()  # all have looked at the folder
     if is_new and processes.is_main_process:  # only now, so that a run that cannot start claims no folder
         _claim(out, facts)
@@ -235,7 +249,7 @@ def train_model(
 
 def _is_new(out: Path, facts: dict[str, Any], force: bool) -> bool:
     """Whether the folder is still to be claimed by this run; refuses one that holds another run, or other work."""
-    from nightherd.training.settings import differences
+    from nightherd.training.settings import another_run, differences
 
     config = out / CONFIG
     if config.is_file():
@@ -244,10 +258,7 @@ def _is_new(out: Path, facts: dict[str, Any], force: bool) -> bool:
         except (ValueError, KeyError, TypeError, AttributeError):
             others = ["its config.json cannot be read"]
         if others and not force:
-            told = "; ".join(others[:3]) + ("; …" if len(others) > 3 else "")
-            raise ResultsError(
-                f"holds another training run ({told}); choose another --out, or --force to start anew", out
-            )
+            raise another_run(others, out)
         return bool(others)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise ResultsError("is there and is not a training run; choose another --out", out)
