@@ -7,7 +7,8 @@ of images, once with each seed, and differs from the baseline in one thing. Arms
 a seed does to all of them cancels. Whatever does not stand out from the seeds is called no measurable difference, which
 is no proof that there is none: so few images and seeds see only large ones.
 
-Runs lie in the folder; those that are finished are not repeated. `--arms baseline ohem` chooses, `--from RUN` starts
+A second table has the differences of AP50 by class. Runs lie in the folder, and the frames at half size with them, for
+one data set; those that are finished are not repeated. `--arms baseline ohem` chooses, `--from RUN` starts
 from other weights. All arms take about 40 minutes of two cores.
 """
 
@@ -27,9 +28,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from derived_data import finish, is_made
 from nightherd.datasets import open_dataset
-from nightherd.datasets.coco import write_coco
-from nightherd.datasets.types import Dataset, LabelledImage
+from nightherd.datasets.types import Attribute, Dataset, LabelledImage
 from nightherd.errors import ConfigError, DatasetError, NightherdError
 from nightherd.files import atomic_path
 from nightherd.frames.readers import read_frame
@@ -40,7 +41,11 @@ from nightherd.workflows.train import train_model
 
 CLASSES = ("Person", "Car", "Bicycle")
 TRAIN_FRAMES, VAL_FRAMES = 600, 100
-MEASURES = {"ap": "AP", "ap50": "AP50"}
+MEASURES = ("ap", "ap50")
+BY_CLASS = "ap50 "
+"""What stands before a class in the names of its measures, as in metrics.csv."""
+
+GROUND_SAMPLE_DISTANCE = "ground_sample_distance"
 T_95 = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 """Student's t for a two-sided interval of 95 % from so many seeds."""
 
@@ -78,7 +83,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The measures of an arm by seed, and seconds of training."""
+    """The measures of an arm by seed (`ap`, `ap50`, `ap50 Person`, …), and seconds of training."""
 
     arm: str
     measures: dict[int, dict[str, float]] = field(default_factory=dict)
@@ -114,12 +119,15 @@ def halved(dataset: Dataset, folder: Path, most: int) -> Path:
         dataset: of one split.
         folder: the set to make; one that is finished is taken as it is.
         most: frames.
+
+    Raises:
+        DatasetError: no frames, or the folder was made from others.
     """
-    labels = folder / "annotations.json"
-    if labels.is_file():
+    source = dataset.subset(spread_over(dataset.images, most))
+    if is_made(folder, source):
         return folder
     images = []
-    for number, image in enumerate(spread_over(dataset.images, most)):
+    for number, image in enumerate(source.images):
         pixels = np.asarray(read_frame(image.path).pixels, np.float32)
         height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
         half = pixels[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean(axis=(1, 3))
@@ -131,11 +139,25 @@ def halved(dataset: Dataset, folder: Path, most: int) -> Path:
         kept = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= 2
         ignore = np.concatenate([image.ignore / 2, boxes[~kept]]).astype(np.float32)
         name = f"images/{path.name}"
-        images.append(LabelledImage(number, name, path, width, height, boxes[kept], image.labels[kept], ignore))
+        images.append(
+            LabelledImage(
+                number, name, path, width, height, boxes[kept], image.labels[kept], ignore,
+                attributes=_at_half_size(image.attributes),
+            )
+        )  # fmt: skip
     if not images:
         raise DatasetError("no frames to train on", folder)
-    write_coco(Dataset(folder.name, dataset.classes, tuple(images)), labels)
+    finish(folder, Dataset(folder.name, dataset.classes, tuple(images)), source)
     return folder
+
+
+def _at_half_size(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """What is known of a frame; a pixel is twice as wide on the ground."""
+    known = dict(attributes)
+    distance = known.get(GROUND_SAMPLE_DISTANCE)
+    if isinstance(distance, int | float):
+        known[GROUND_SAMPLE_DISTANCE] = 2 * distance
+    return known
 
 
 def run_arm(
@@ -173,7 +195,9 @@ def run_arm(
             [str(data[0])], run, settings, [str(data[1])], start=start, hard_negatives=[str(one) for one in hard]
         )
         outcome.seconds[seed] = 0.0 if result.was_finished else time.perf_counter() - began
+        by_class = {BY_CLASS + name: one["ap50"] for name, one in result.best.get("per_class", {}).items()}
         outcome.measures[seed] = {name: float(result.best.get(name) or 0.0) for name in MEASURES}
+        outcome.measures[seed] |= {name: value for name, value in by_class.items() if value is not None}
         say(f"{arm}, seed {seed}: AP50 {outcome.measures[seed]['ap50']:.3f}, {outcome.seconds[seed]:.0f} s")
     return outcome
 
@@ -202,15 +226,14 @@ def compare(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     rows = []
     for one in outcomes:
         row: dict[str, Any] = {"arm": one.arm, "seeds": sorted(one.measures), "seconds": sum(one.seconds.values())}
-        for name in MEASURES:
-            values = [one.measures[seed][name] for seed in sorted(one.measures)]
-            if not values:
-                continue
+        for name in dict.fromkeys(name for measures in one.measures.values() for name in measures):
+            by_seed = {seed: one.measures[seed][name] for seed in sorted(one.measures) if name in one.measures[seed]}
+            values = list(by_seed.values())
             row[name] = {"values": values, "mean": statistics.fmean(values)}
             row[name]["sd"] = statistics.stdev(values) if len(values) > 1 else None
-            shared = sorted(set(one.measures) & set(base.measures)) if base is not None and one is not base else []
-            if base is not None and shared:
-                differences = [one.measures[seed][name] - base.measures[seed][name] for seed in shared]
+            others = base.measures if base is not None and one is not base else {}
+            differences = [by_seed[seed] - others[seed][name] for seed in by_seed if name in others.get(seed, {})]
+            if differences:
                 mean, half, says = verdict(differences)
                 row[name] |= {"differences": differences, "difference": mean, "interval": half, "verdict": says}
         rows.append(row)
@@ -232,13 +255,29 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             )
         one = row.get("ap50", {})
         if "difference" in one:
-            half = "" if one["interval"] is None else f" ± {one['interval']:.3f}"
             each = ", ".join(f"{value:+.3f}" for value in one["differences"])
-            cells += [each, f"{one['difference']:+.3f}{half}", one["verdict"]]
+            cells += [each, _difference(one), one["verdict"]]
         else:
             cells += ["", "", ""]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def class_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The differences of AP50 by class as Markdown."""
+    names = list(dict.fromkeys(name for row in rows for name in row if name.startswith(BY_CLASS)))
+    lines = ["| arm | " + " | ".join(name.removeprefix(BY_CLASS) for name in names) + " |"]
+    lines.append("| --- " * (1 + len(names)) + "|")
+    for row in rows:
+        if row["arm"] != BASELINE:
+            lines.append("| " + " | ".join([row["arm"], *(_difference(row.get(name, {})) for name in names)]) + " |")
+    return "\n".join(lines)
+
+
+def _difference(one: Mapping[str, Any]) -> str:
+    if "difference" not in one:
+        return "–"
+    return f"{one['difference']:+.3f}" + ("" if one["interval"] is None else f" ± {one['interval']:.3f}")
 
 
 def main() -> None:
@@ -281,7 +320,7 @@ def main() -> None:
         return
     print(f"{TRAIN_FRAMES} training and {VAL_FRAMES} validation frames of {options.data} at half size, "
           f"{options.images} images a run, seeds {', '.join(map(str, options.seeds))}.\n")  # fmt: skip
-    print(table(rows))
+    print(f"{table(rows)}\n\nAP50 by class − baseline (mean ± 95 %):\n\n{class_table(rows)}")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@
 
 Labels are in benchmarks/labels/check.csv (publication, question, model, verdict and a note; no text of the sources). An
 answer is made up where at least one of its sentences claims what its context does not say: `partly` or `unsupported`.
-The rule was developed on every second paper; the other half is reported by itself.
+Questions are those of --questions, of `questions.txt` beside the answers, or else the 28 that the package brings. The
+rule was developed on every second paper; the other half is reported by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from nightherd.methods.records import Record
 from nightherd.methods.verdict import check_record
+from reported import question_of, question_texts
 
 LABELS = Path(__file__).parent / "labels" / "check.csv"
 MADE_UP = ("partly", "unsupported")
@@ -30,8 +33,14 @@ MADE_UP = ("partly", "unsupported")
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file."""
     csv.field_size_limit(10**8)
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(io.StringIO(_text(path), newline="")))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SystemExit(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def precision_recall(truth: NDArray[np.bool_], flagged: NDArray[np.bool_]) -> tuple[float, float]:
@@ -68,15 +77,17 @@ def main() -> None:
     parser.add_argument("--questions", type=Path)
     parser.add_argument("--all", action="store_true")
     options = parser.parse_args()
-    lines = (options.questions or options.answers.parent / "questions.txt").read_text(encoding="utf-8").splitlines()
-    questions = [line.strip() for line in lines if line.strip()]
-    held = [json.loads(line) for line in options.contexts.read_text(encoding="utf-8").splitlines()]
+    questions = question_texts(options.answers, options.questions)
+    held = [json.loads(line) for line in _text(options.contexts).split("\n") if line.strip()]
     contexts = {(one["publication"], str(one["question"])): one["context"] for one in held}
     answers = {(row["publication"], row["question"], row["model"]): row["answer"] for row in read_csv(options.answers)}
 
     def verdict_of(publication: str, question: str, model: str) -> str:
-        answer = answers[publication, question, model]
-        return check_record(Record(contexts[publication, question], questions[int(question) - 1], answer)).verdict
+        if (publication, question, model) not in answers or (publication, question) not in contexts:
+            raise SystemExit(f"no answer or no context of {publication}, question {question}, {model}")
+        asked = question_of(question, questions)
+        record = Record(contexts[publication, question], asked, answers[publication, question, model])
+        return check_record(record).verdict
 
     if options.all:
         counts = Counter((key[2], verdict_of(*key)) for key in answers if answers[key].strip())

@@ -19,6 +19,9 @@ Training and evaluation under a stated budget, which writes `docs/results.md`; r
     uv run --extra train python benchmarks/detectors.py --train --budget cpu --data hit-uav --runs runs
     uv run --extra train python benchmarks/detectors.py --train --budget gpu --data hit-uav --runs runs --seeds 0 1 2
     uv run --extra train python benchmarks/detectors.py --add rows-from-elsewhere.json
+    uv run --extra train python benchmarks/detectors.py --evaluate hituav-small=hituav-small --data hit-uav
+
+The same `--train` over finished runs trains nothing; it measures again those that were measured otherwise.
 
 What the detectors of that page cost on this machine, in one run of interleaved rounds:
 

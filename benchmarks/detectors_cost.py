@@ -1,7 +1,8 @@
-"""What a trained row of the table costs: milliseconds a frame and training images a second, in one run.
+"""What a trained row of the table costs: GMAC and milliseconds a frame, and training images a second, in one run.
 
 Part of `detectors.py --cost`, which is the command. All named detectors take turns on one machine: inference on frames
-of 512 × 640 in torch, training on the crops that rows are trained on, each in its own loop.
+of 512 × 640 in torch with all proposals, the very run that GMAC are counted on; training on the crops that rows are
+trained on, each in its own loop.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def contender_of(given: str) -> Contender:
 def measure_cost(
     names: Sequence[str], rounds: int, train_rounds: int, batches: Callable[[str], int], steps: int, workers: int
 ) -> dict[str, dict[str, Any]]:
-    """Medians of ms and images_per_second of each detector, in interleaved rounds on the processor.
+    """GMAC, and medians of ms and images_per_second, of each detector, in interleaved rounds on the processor.
 
     Args:
         names: see `contender_of`.
@@ -77,7 +78,7 @@ def measure_cost(
                     seconds = seconds_of_our_steps(row, data, batch, steps, CROPS)
                 speeds[row.name] += [batch / each for each in seconds] if number else []
     return {
-        name: {"ms": statistics.median(facts["ms"])}
+        name: {"gmac": facts["gmac"], "ms": statistics.median(facts["ms"])}
         | ({"images_per_second": statistics.median(speeds[name])} if speeds[name] else {})
         for name, facts in inference.items()
     }

@@ -3,7 +3,8 @@
 Part of `detectors.py --train`, which is the command. Presets go through Nightherd's own way of training whatever their
 recipe, torchvision's models through torchvision's reference loop, with layers in bf16 as ours have them; both see the
 same crops and are measured on the same whole validation frames in float32. Runs lie in a folder; those that are
-finished are not repeated, presets go on where they stopped.
+finished are not repeated, presets go on where they stopped. Finished ones that were measured otherwise than EVALUATION
+says are measured again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ from torch.utils.data import DataLoader
 
 from detectors_reference import SameCrops, collate, layers_in_bf16, sgd_steps, to_reference, torchvision_detector
 from detectors_sparse import SIZES, detector_of
-from detectors_speed import OUR_LOOP, giga_macs
+from detectors_speed import OUR_LOOP, giga_macs, run_of
 from nightherd.datasets import open_dataset
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.detector.presets import PRESETS
+from nightherd.detector.two_stage import TwoStageDetector
 from nightherd.errors import ConfigError
 from nightherd.evaluation.coco import coco_metrics
 from nightherd.evaluation.types import Truth
@@ -35,7 +36,7 @@ from nightherd.files import write_json
 from nightherd.frames.normalise import normalise
 from nightherd.frames.readers import read_frame
 from nightherd.training.augmentation import AugmentationSettings
-from nightherd.training.checkpoints import save_tensors
+from nightherd.training.checkpoints import load_tensors, save_tensors
 from nightherd.training.start import BEST
 from nightherd.training.validation import detect
 from nightherd.types import Detections
@@ -58,7 +59,11 @@ FRAME = (512, 640)
 THEIRS = "torchvision-resnet"
 EVALUATED = "evaluated from"
 
+EVALUATION = {"score_floor": 0.02, "max_detections": 500}
+"""Of every detector in the table, whatever its own: the score under which nothing counts, and the most of a frame."""
+
 Say = Callable[[str], None]
+Look = Callable[[LabelledImage], Detections]
 
 
 def train_rows(
@@ -132,16 +137,18 @@ def _train_ours(name: str, data: str, run: Path, images: int, batch: int, seed: 
         "backbone_rate": 0.5 if small else 1.0,
         "validate_every": 0 if images < CONVERGED else images // 4,
     }
-    kept = _kept(run, settings)
-    if kept is None:
+
+    def trained() -> float | None:
         say(f"{name}, seed {seed}: training on {images} images into {run}")
         speeds: list[float] = []
         train_model([data], run, settings, say=say, report=lambda progress: speeds.append(progress.images_per_second))
-        detector, _ = detector_of(str(run))
-        speed = speeds[-1] if speeds else None
-        look = partial(_detect_ours, detector)
-        kept = _keep(run, detector, look, data, speed, settings)
-    return {**kept, "start": "ImageNet" if small else "random"}
+        return speeds[-1] if speeds else None
+
+    def loaded(_: Sequence[str]) -> tuple[nn.Module, Look]:
+        detector, _settings = detector_of(str(run))
+        return detector, lambda image: detect(detector, read_frame(image.path).pixels, False)
+
+    return {**_measured(run, settings, data, trained, loaded, say), "start": "ImageNet" if small else "random"}
 
 
 def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed: int, say: Say) -> dict[str, Any]:
@@ -157,10 +164,10 @@ def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed
         "norm": "batch",
         "augmentation": CROPS,
     }
-    kept = _kept(run, settings)
-    if kept is None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def trained() -> float | None:
         torch.manual_seed(seed)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         train_set = open_dataset(data, "train")
         model = reference_model(name, len(train_set.classes)).to(device)
         say(f"{name}, seed {seed}: training on {images} images into {run}")
@@ -175,11 +182,14 @@ def _train_theirs(name: str, data: str, run: Path, images: int, batch: int, seed
                 say(f"{seen} of {images} images, loss {sum(losses.values()):.3f}, {pace:.2f} a second")
         speed = seen / (time.perf_counter() - started)
         save_tensors(run / BEST, {key: value.cpu() for key, value in model.state_dict().items()})
-        plain = torchvision_detector(int(name.removeprefix(THEIRS)), FRAME, len(train_set.classes)).to(device)
-        plain.load_state_dict(model.state_dict())
-        look = partial(_detect_theirs, plain, classes=train_set.classes, device=device)
-        kept = _keep(run, plain, look, data, speed, settings)
-    return {**kept, "start": "random"}
+        return speed
+
+    def loaded(classes: Sequence[str]) -> tuple[nn.Module, Look]:
+        model = torchvision_detector(int(name.removeprefix(THEIRS)), FRAME, len(classes)).to(device)
+        model.load_state_dict(load_tensors(run / BEST))
+        return model, lambda image: _detect_theirs(model, image, classes, device)
+
+    return {**_measured(run, settings, data, trained, loaded, say), "start": "random"}
 
 
 def check_depth(name: str) -> None:
@@ -210,10 +220,6 @@ def _detect_theirs(model: nn.Module, image: LabelledImage, classes: Sequence[str
     return Detections(boxes[keep], scores[keep], labels[keep], tuple(classes))
 
 
-def _detect_ours(detector: nn.Module, image: LabelledImage) -> Detections:
-    return detect(detector, read_frame(image.path).pixels, False)
-
-
 def _kept(run: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     path = run / "row.json"
     if not path.is_file():
@@ -224,27 +230,49 @@ def _kept(run: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     return kept
 
 
-def _keep(
+def _measured(
     run: Path,
-    model: nn.Module,
-    look: Callable[[LabelledImage], Detections],
-    data: str,
-    speed: float | None,
     settings: Mapping[str, Any],
+    data: str,
+    trained: Callable[[], float | None],
+    loaded: Callable[[Sequence[str]], tuple[nn.Module, Look]],
+    say: Say,
 ) -> dict[str, Any]:
-    """Evaluates on val and writes what a row needs beside the run."""
+    """What a row needs, from beside the run, or measured on val and written there.
+
+    Args:
+        settings: of the training.
+        trained: trains and gives images a second.
+        loaded: the trained detector of the data's classes, and what it finds in a frame.
+    """
+    kept = _kept(run, settings)
+    if kept is not None and kept.pop("evaluation", None) == EVALUATION:
+        return kept
+    speed = trained() if kept is None else kept["images_per_second"]
     dataset = open_dataset(data, "val")
-    facts = {
-        "metrics": metrics_on(dataset, look, dataset.classes),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "gmac": giga_macs(lambda: look(dataset.images[0])),
-        "images_per_second": speed,
-    }
-    write_json(run / "row.json", {**facts, "settings": dict(settings)})
+    model, look = loaded(dataset.classes)
+    say(f"{run.name}: {len(dataset)} validation frames")
+    facts = {**_figures(model, dataset, look, dataset.classes), "images_per_second": speed}
+    write_json(run / "row.json", {**facts, "settings": dict(settings), "evaluation": EVALUATION})
     return facts
 
 
-def metrics_on(dataset: Dataset, look: Callable[[LabelledImage], Detections], classes: Sequence[str]) -> dict[str, Any]:
+def _figures(model: nn.Module, dataset: Dataset, look: Look, classes: Sequence[str]) -> dict[str, Any]:
+    evaluate_alike(model)
+    return {
+        "metrics": metrics_on(dataset, look, classes),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "gmac": giga_macs(run_of(model)),
+    }
+
+
+def evaluate_alike(model: Any) -> None:
+    """Gives a detector of either kind the score floor and the most detections of EVALUATION."""
+    head = model.head if isinstance(model, TwoStageDetector) else model.roi_heads
+    head.score_thresh, head.detections_per_img = EVALUATION["score_floor"], EVALUATION["max_detections"]
+
+
+def metrics_on(dataset: Dataset, look: Look, classes: Sequence[str]) -> dict[str, Any]:
     """What a row says of one seed: AP, AP50 in all and by class, AP by size."""
     truth = [Truth(i.boxes, i.labels, i.ignore, i.width, i.height) for i in dataset.images]
     metrics = coco_metrics(truth, [look(image) for image in dataset.images], classes, sizes=SIZES)
@@ -277,13 +305,13 @@ def evaluated_row(name: str, model: str, data: str, mapping: Mapping[str, str], 
     def look(image: LabelledImage) -> Detections:
         return detect(detector, read_frame(image.path).pixels, False)
 
+    figures = _figures(detector, dataset, look, detector.classes)
     return {
         "name": name,
         "images": images,
         "start": start,
         "provenance": f"{EVALUATED} {path.name}",
         "seeds": [seed],
-        "metrics": [metrics_on(dataset, look, detector.classes)],
-        "parameters": sum(p.numel() for p in detector.parameters()),
-        "gmac": giga_macs(lambda: look(dataset.images[0])),
+        **figures,
+        "metrics": [figures["metrics"]],
     }

@@ -6,7 +6,8 @@
 Each run fine-tunes `small` on so many frames of the train split, drawn by its seed and each draw within the next larger
 one, with the settings of docs/train-your-own.md, and is measured on whole val frames four times on its way.
 A run starts from ImageNet's weights or from those of a run, a model file or a bundled model. `--freeze body` keeps
-the backbone as it starts. Runs lie in the folder: those that are finished are not repeated, others go on.
+the backbone as it starts. Runs lie in the folder, and the frames with them, for one data set: those that are finished
+are not repeated, others go on.
 
 Weights that have seen the data already (nightherd-small has seen HIT-UAV's train split) flatter: the curve of a new
 species is that of weights which never saw it.
@@ -25,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from derived_data import finish, is_made
 from nightherd.datasets import open_dataset
-from nightherd.datasets.coco import write_coco
 from nightherd.datasets.mapping import parse_mapping
 from nightherd.datasets.types import Dataset
 from nightherd.errors import ConfigError, NightherdError
@@ -57,19 +58,24 @@ POINTS = 4
 
 
 def subset(dataset: Dataset, n: int, folder: Path, seed: int = 0) -> Path:
-    """Copies n frames, the first of one order for all n, to a COCO set; one that is finished is taken as it is."""
-    labels = folder / "annotations.json"
-    if labels.is_file():
-        return folder
+    """Copies n frames, the first of one order for all n, to a COCO set; one that is finished is taken as it is.
+
+    Raises:
+        ConfigError: there are fewer frames.
+        DatasetError: the folder was made from others.
+    """
     if n > len(dataset):
         raise ConfigError(f"{n} frames asked for, {dataset.name} has {len(dataset)}")
     order = np.random.default_rng(seed).permutation(len(dataset))[:n]
-    (folder / "images").mkdir(parents=True, exist_ok=True)
     images = [dataset.images[int(i)] for i in sorted(order)]
+    chosen = dataset.subset(images)
+    if is_made(folder, chosen):
+        return folder
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     names = [f"images/{number:04}{image.path.suffix}" for number, image in enumerate(images)]
     for image, name in zip(images, names, strict=True):
         shutil.copyfile(image.path, folder / name)
-    write_coco(dataset.subset(images), labels, names)
+    finish(folder, chosen, chosen, names)
     return folder
 
 
@@ -106,11 +112,20 @@ def run_one(
 
 
 def starts_of(given: Sequence[str]) -> dict[str, str | None]:
-    """`imagenet`, `NAME=WEIGHTS` or a bundled model's name → what to start from."""
+    """`imagenet`, `NAME=WEIGHTS` or a bundled model's name → what to start from.
+
+    Raises:
+        ConfigError: two share a name, or weights are called as ImageNet's are.
+    """
     starts: dict[str, str | None] = {}
     for one in given:
-        name, _, weights = one.partition("=")
-        starts[Path(name).name] = None if name == IMAGENET else weights or name
+        path, _, weights = one.partition("=")
+        name = Path(path).name
+        if name == IMAGENET and one != IMAGENET:
+            raise ConfigError(f"'{one}': {IMAGENET} is the name of the preset's own weights; choose another")
+        if name in starts:
+            raise ConfigError(f"two starts are called {name}; give each its own name, NAME=WEIGHTS")
+        starts[name] = None if name == IMAGENET else weights or path
     return starts
 
 
@@ -143,18 +158,18 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """AP50 against frames, a line for each start and freeze, a dot for each seed."""
+    """AP50 against frames, a line for each start, freeze and number of training images, a dot for each seed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
     axes = figure.subplots()
-    for start, freeze in dict.fromkeys((row["start"], row["freeze"]) for row in rows):
-        chosen = [row for row in rows if (row["start"], row["freeze"]) == (start, freeze)]
+    for key in dict.fromkeys(_line_of(row) for row in rows):
+        chosen = [row for row in rows if _line_of(row) == key]
+        start, freeze, images = key
         sizes = sorted({row["frames"] for row in chosen})
         ends = {n: [row["points"][-1]["ap50"] for row in chosen if row["frames"] == n] for n in sizes}
-        label = f"from {start}" + (
-            "" if freeze == "stem" else ", backbone frozen" if freeze == "body" else ", all free"
-        )
+        free = "" if freeze == "stem" else ", backbone frozen" if freeze == "body" else ", all free"
+        label = f"from {start}{free}, {images:,} images"
         [line] = axes.plot(sizes, [statistics.fmean(ends[n]) for n in sizes], label=label, marker="o", markersize=3)
         for n in sizes:
             axes.plot([n] * len(ends[n]), ends[n], ".", color=line.get_color(), alpha=0.5)
@@ -166,6 +181,10 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
+
+
+def _line_of(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    return row["start"], row["freeze"], row["images"]
 
 
 def main() -> None:
@@ -184,11 +203,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args()
     try:
+        starts = starts_of(options.start)
         mapping = parse_mapping(options.map) if options.map else MAPPING
         whole = open_dataset(options.data, "train").with_classes(options.classes)
         held_out = open_dataset(options.data, "val").with_classes(options.classes)
         val = subset(held_out, len(held_out), options.out / "data" / "val")
-        starts = starts_of(options.start)
         for seed in options.seeds:
             for n in options.frames:
                 data = subset(whole, n, options.out / "data" / f"{n}-{seed}", seed)

@@ -4,21 +4,25 @@
 
 Each variant is trained on the same crops in the same order, from one backbone (that of RUN, without it ImageNet's) with
 a pyramid, proposals and head that know nothing yet. Then it is exported, measured on the val split, and all are timed
-in interleaved rounds. So few images show large differences only. Runs lie in the folder; those that are finished are
-not repeated, others go on.
+in interleaved rounds. So few images show large differences only. Runs lie in the folder, all of one backbone; those
+that are finished are not repeated, others go on.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save
+
 from nightherd.datasets import open_dataset
 from nightherd.errors import ConfigError, NightherdError
-from nightherd.training.checkpoints import load_tensors, save_tensors
+from nightherd.files import write_bytes
+from nightherd.training.checkpoints import load_tensors
 from nightherd.training.start import BEST
 from nightherd.workflows.export import export_run
 from nightherd.workflows.train import train_model
@@ -49,11 +53,14 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def backbone_of(weights: Path, out: Path) -> Path:
-    """Writes the tensors of the backbone alone, so that every variant starts with as much.
+def backbone_of(weights: Path, folder: Path) -> Path:
+    """Writes the tensors of the backbone alone, so that every variant starts with as much; returns the file.
+
+    Its name tells its content, so that a run which started from another backbone is another run.
 
     Args:
         weights: a run's folder or a .safetensors file.
+        folder: where to write.
 
     Raises:
         ConfigError: there is no backbone in it.
@@ -62,7 +69,9 @@ def backbone_of(weights: Path, out: Path) -> Path:
     tensors = {name: value for name, value in load_tensors(path).items() if name.startswith("backbone.")}
     if not tensors:
         raise ConfigError("holds no backbone", path)
-    save_tensors(out, tensors)
+    data = save(tensors)
+    out = folder / f"backbone-{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
+    write_bytes(out, data)
     return out
 
 
@@ -98,7 +107,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args()
     try:
-        start = backbone_of(options.backbone, options.out / "backbone.safetensors") if options.backbone else None
+        start = backbone_of(options.backbone, options.out) if options.backbone else None
         variants = [
             trained(name, options.data, options.out, options.images, options.seed, start, options.classes)
             for name in options.variants

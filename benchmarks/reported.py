@@ -47,13 +47,28 @@ def read(answers: Path, questions: Path | None) -> tuple[list[Row], list[str]]:
     rows = [row for row in rows if row["human_says_reported"] in ("Yes", "No")]
     if not rows:
         raise SystemExit(f"{answers}: not one row has a human label (Yes or No)")
+    texts = question_texts(answers, questions)
+    return rows, [question_of(row["question"], texts) for row in rows]
+
+
+def question_texts(answers: Path, questions: Path | None) -> list[str]:
+    """The questions in a file of one a line; without one those beside the answers, or else the package's 28."""
     beside = questions or answers.parent / "questions.txt"
-    if questions or beside.is_file():
-        texts = [line.strip() for line in beside.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    else:
-        texts = [question.text for question in read_questionnaire("dl28").questions]
-    asked = [texts[int(row["question"]) - 1] if row["question"].isdigit() else row["question"] for row in rows]
-    return rows, asked
+    if not questions and not beside.is_file():
+        return [question.text for question in read_questionnaire("dl28").questions]
+    try:
+        return [line.strip() for line in beside.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except OSError as error:
+        raise SystemExit(f"{beside}: cannot be read ({error.strerror}); give the questions with --questions") from None
+
+
+def question_of(told: str, texts: Sequence[str]) -> str:
+    """The text of a question that is told by its number, from 1, or in full."""
+    if not told.isdigit():
+        return told
+    if not 1 <= int(told) <= len(texts):
+        raise SystemExit(f"question {told} is asked, and there are {len(texts)}; give others with --questions")
+    return texts[int(told) - 1]
 
 
 def fit(measured: Sequence[dict[str, float]], truth: NDArray[np.bool_], networks: int = NETWORKS) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
     NIGHTHERD_DATA=… python benchmarks/simulate_realism.py --frames 80 --seed 9 --picture side.png
 
-Needs the folders hit-uav, deer, bambi and flights of the real data. For every source it prints the median and the
-10 % and 90 % quantiles over its frames of: the slope of the radial power spectrum at 0.01–0.05, 0.05–0.15 and
-0.15–0.4 cycles a pixel; the grey levels' robust sigma; the mean step between neighbours in those sigmas; and the
-grey levels' 0.1, 1, 99
-and 99.9 % quantiles as robust z. For the simulated animals also number, size, aspect, contrast and visibility; and how
-loose boxes are, of simulated animals, and of people as they were drawn by hand in HIT-UAV's training frames: √area of
-the box over √area of the box about what is warmer than halfway up.
+Real frames are those of the folders hit-uav, deer, bambi and flights in NIGHTHERD_DATA; a source that is not there is
+left out, and named. For every source it prints the median and the 10 % and 90 % quantiles over its frames of: the slope
+of the radial power spectrum at 0.01–0.05, 0.05–0.15 and 0.15–0.4 cycles a pixel; the grey levels' robust sigma; the
+mean step between neighbours in those sigmas; and the grey levels' 0.1, 1, 99 and 99.9 % quantiles as robust z. For
+the simulated animals also number, size, aspect, contrast and visibility; and how loose boxes are, of simulated animals,
+and of people as they were drawn by hand in HIT-UAV's training frames: √area of the box over √area of the box about what
+is warmer than halfway up.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from nightherd.datasets import open_dataset
 from nightherd.datasets.simulate.presets import override, preset
 from nightherd.datasets.simulate.scene import Rendered
 from nightherd.datasets.simulate.simulation import Simulation
+from nightherd.errors import DatasetError
 from nightherd.frames.normalise import normalise
 from nightherd.frames.readers import read_frame
 
@@ -61,19 +63,34 @@ def statistics(pixels: Array) -> list[float]:
 
 
 def real_frames(root: Path) -> dict[str, list[Array]]:
-    """Real frames by source; BAMBI's without their black borders and at half size, as wide as the others."""
+    """Real frames by source, of those sources that have any here; BAMBI's without their black borders and at half
+    size, as wide as the others.
+    """
+    chitwan, goats = root / "deer" / "chitwan_7_deer.jpg", root / "deer" / "deer_goats_unsure_radiometric.jpg"
     bambi = [
         np.asarray(Image.open(path).convert("L").crop((12, 112, 1012, 912)).resize((640, 512), Image.Resampling.BOX))
         for path in sorted((root / "bambi").glob("*.jpg"))
     ]
     grey = {
         "bambi": bambi,
-        "chitwan": [np.asarray(Image.open(root / "deer" / "chitwan_7_deer.jpg").convert("L"))],
-        "goats, °C": [10 * read_frame(root / "deer" / "deer_goats_unsure_radiometric.jpg").pixels + 100],
+        "chitwan": [np.asarray(Image.open(chitwan).convert("L"))] if chitwan.is_file() else [],
+        "goats, °C": [10 * read_frame(goats).pixels + 100] if goats.is_file() else [],
         "m2ea-120m": [np.asarray(Image.open(p).convert("L")) for p in sorted((root / "flights").rglob("*.JPG"))],
         "hit-uav val": [np.asarray(Image.open(p)) for p in sorted((root / "hit-uav/images/val").glob("*.jpg"))[::6]],
     }
-    return {name: [frame.astype(np.float64) for frame in frames] for name, frames in grey.items()}
+    for name in (name for name, frames in grey.items() if not frames):
+        print(f"{name}: no frames in {root}; left out", file=sys.stderr)
+    return {name: [frame.astype(np.float64) for frame in frames] for name, frames in grey.items() if frames}
+
+
+def people_looseness() -> list[float]:
+    """Of people in every third training frame of HIT-UAV; empty where that is not here."""
+    try:
+        drawn = open_dataset("hit-uav", "train").with_classes(["Person"])
+    except DatasetError as error:
+        print(f"people, drawn by hand: {error}; left out", file=sys.stderr)
+        return []
+    return [r for i in drawn.images[::3] for r in looseness(read_frame(i.path).pixels.astype(np.float64), i.boxes)]
 
 
 def looseness(pixels: Array, boxes: Array) -> list[float]:
@@ -111,6 +128,8 @@ def looseness(pixels: Array, boxes: Array) -> list[float]:
 
 def quartiles(values: list[float]) -> str:
     """Median, quartiles and number."""
+    if not values:
+        return "none"
     low, middle, high = np.percentile(values, (25, 50, 75))
     return f"{middle:.2f} [{low:.2f}, {high:.2f}], n = {len(values)}"
 
@@ -155,6 +174,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=9)
     parser.add_argument("--picture", type=Path, help="PNG of real frames (two rows) above simulated ones")
     arguments = parser.parse_args()
+    if not os.environ.get("NIGHTHERD_DATA"):
+        sys.exit("error: NIGHTHERD_DATA is not set; give the folder that holds hit-uav, deer, bambi or flights")
     real = real_frames(Path(os.environ["NIGHTHERD_DATA"]))
     settings = override(preset("training"), [f"frames={arguments.frames}", "frames_per_scene=1"])
     rendered = list(Simulation(settings, arguments.seed))
@@ -165,13 +186,13 @@ def main() -> None:
         cells = (f"{m:.2f} [{a:.1f}, {b:.1f}]" for a, m, b in zip(low, middle, high, strict=True))
         print(f"{name:12}" + "".join(f"{cell:>22}" for cell in cells))
     print(json.dumps(animals(rendered), indent=2))
-    drawn = open_dataset("hit-uav", "train").with_classes(["Person"])
-    people = [r for i in drawn.images[::3] for r in looseness(read_frame(i.path).pixels.astype(np.float64), i.boxes)]
+    people = people_looseness()
     seen = [np.array([t.box for t in f.truth if t.category == "animal"]).reshape(-1, 4) for f in rendered]
     bodies = [r for f, boxes in zip(simulated, seen, strict=True) for r in looseness(f, boxes)]
     print(f"box over warm body: people, drawn by hand {quartiles(people)}; simulated animals {quartiles(bodies)}")
     if arguments.picture:
-        shown = [*real["bambi"], *real["chitwan"], *real["goats, °C"], *real["hit-uav val"][::13][:4], *simulated[:12]]
+        shown = [frame for name in ("bambi", "chitwan", "goats, °C") for frame in real.get(name, [])]
+        shown += [*real.get("hit-uav val", [])[::13][:4], *simulated[:12]]
         sheet = Image.new("L", (4 * 644, -(-len(shown) // 4) * 516))
         for place, pixels in enumerate(shown):
             sheet.paste(Image.fromarray(stretched(pixels)), (place % 4 * 644, place // 4 * 516))

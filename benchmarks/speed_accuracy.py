@@ -6,7 +6,8 @@
 Proposals: how many regions the first stage hands on. Scale: the frame resampled before the network sees it. int8:
 convolutions and matrix products by ONNX Runtime's static quantisation, ranges taken from frames of the train split.
 Accuracy is AP50 on every n-th frame of the val split; time is that of the network, with decoding and suppression, in
-interleaved rounds on the first of those frames. `--model` adds trained models of another make.
+interleaved rounds on the first of those frames, on all tiles of it where it is cut. `--model` adds trained models of
+another make.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ from nightherd.datasets.mapping import parse_mapping
 from nightherd.datasets.types import Dataset, LabelledImage
 from nightherd.detector.export import detector_of_onnx, export_onnx
 from nightherd.detector.presets import build_detector
-from nightherd.errors import NightherdError
+from nightherd.errors import ConfigError, NightherdError
 from nightherd.files import write_bytes
 from nightherd.frames.normalise import normalise
 from nightherd.frames.readers import read_frame
 from nightherd.inference.predictor import Predictor, pad, resample
+from nightherd.inference.tiles import plan_tiles
 from nightherd.models import resolve_model
 from nightherd.types import Detections, FloatArray
 
@@ -130,17 +132,23 @@ def _in_float32(model: Path) -> Any:
 def measured(
     variants: list[Variant], dataset: Dataset, mapping: Mapping[str, str], rounds: int
 ) -> list[dict[str, Any]]:
-    """AP50 and milliseconds of each variant."""
+    """AP50 and milliseconds of each variant.
+
+    Raises:
+        ConfigError: two variants share a name, or no box is of a class that a variant knows.
+    """
+    names = [one.name for one in variants]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"two contenders are called {twice[0]}; give each its own name")
     rows, contenders = list[dict[str, Any]](), dict[str, Callable[[], object]]()
     first = normalise(read_frame(dataset.images[0].path).pixels)
-    for one in variants:
-        predictor = Predictor(one.path, threshold=0.0)
-        labels = dataset.with_classes(predictor.classes, mapping)
+    predictors = [Predictor(one.path, threshold=0.0) for one in variants]
+    labelled = [labelled_for(predictor, dataset, mapping) for predictor in predictors]
+    for one, predictor, labels in zip(variants, predictors, labelled, strict=True):
         found = metrics_on(labels, partial(_look, predictor, one.scale), predictor.classes)
         by_class = {name: value for name, value in found["ap50_by_class"].items() if value is not None and value >= 0}
         print(f"{one.name}: AP50 {found['ap50']:.3f}", file=sys.stderr, flush=True)
-        image = pad(resample(first, one.scale), predictor.info.stride)
-        contenders[one.name] = partial(predictor.runtime.run, image)
+        contenders[one.name] = partial(_run_all, predictor, tiles_of(predictor, resample(first, one.scale)))
         size = one.path.stat().st_size / 1e6
         rows.append(
             {"name": one.name, "ap50": found["ap50"], "ap": found["ap"], "by_class": by_class, "megabytes": size}
@@ -150,6 +158,34 @@ def measured(
         row["ms"] = statistics.median(times[row["name"]])
         row["ms_middle_half"] = [float(v) for v in np.percentile(times[row["name"]], (25, 75))]
     return rows
+
+
+def labelled_for(predictor: Predictor, dataset: Dataset, mapping: Mapping[str, str]) -> Dataset:
+    """The data with the labels of a predictor.
+
+    Raises:
+        ConfigError: no box is left.
+    """
+    labels = dataset.with_classes(predictor.classes, mapping)
+    if not labels.n_boxes:
+        raise ConfigError(
+            f"no box of {dataset.name} ({', '.join(dataset.classes)}) is of a class that {predictor.name} knows "
+            f"({', '.join(predictor.classes)}); give --map {dataset.classes[0]}={predictor.classes[0]} …"
+        )
+    return labels
+
+
+def tiles_of(predictor: Predictor, image: FloatArray) -> list[FloatArray]:
+    """What the predictor gives to the network of a normalised image: all of it, or its tiles, padded."""
+    height, width = image.shape
+    info = predictor.info
+    tiles = plan_tiles(width, height, info.tile, overlap=predictor.overlap, stride=info.stride)
+    return [pad(image[tile.y0 : tile.y1, tile.x0 : tile.x1], info.stride) for tile in tiles]
+
+
+def _run_all(predictor: Predictor, tiles: list[FloatArray]) -> None:
+    for tile in tiles:
+        predictor.runtime.run(tile)
 
 
 def _look(predictor: Predictor, scale: float, image: LabelledImage) -> Detections:
@@ -214,6 +250,8 @@ def main() -> None:
         base = resolve_model(options.base)
         val = open_dataset(options.data, "val")
         val = val.subset(val.images[:: options.every])
+        mapping = parse_mapping(options.map)
+        labelled_for(Predictor(base), val, mapping)
         with tempfile.TemporaryDirectory() as folder:
             variants = [Variant(options.base if base.stem == options.base else base.stem, base)]
             for kept in options.proposals:
@@ -227,7 +265,7 @@ def main() -> None:
             for given in options.model:
                 name, _, file = given.partition("=")
                 variants.append(Variant(name, resolve_model(file or name)))
-            rows = measured(variants, val, parse_mapping(options.map), options.rounds)
+            rows = measured(variants, val, mapping, options.rounds)
     except NightherdError as error:
         sys.exit(f"error: {error}")
     show(rows, options.plot, options.as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import ablation
 from dataset_toys import many
 from nightherd.datasets import open_dataset
-from nightherd.errors import ConfigError
+from nightherd.errors import ConfigError, DatasetError
+from nightherd.training.companions import magnification
 from nightherd.training.settings import training_settings
 
 TOY = {
@@ -103,8 +105,51 @@ def test_frames_are_halved_with_their_boxes_once(tmp_path: Path) -> None:
         assert small.boxes == pytest.approx(boxes[is_kept], abs=1e-3)
         assert len(small.ignore) == int((~is_kept).sum())
     before = (folder / "annotations.json").stat().st_mtime_ns
-    assert ablation.halved(many(tmp_path / "whole", 5), folder, 3) == folder
+    assert ablation.halved(many(tmp_path / "whole", 5, seed=1), folder, 3) == folder
     assert (folder / "annotations.json").stat().st_mtime_ns == before
+
+
+def test_halved_frames_of_another_data_set_are_refused(tmp_path: Path) -> None:
+    folder = ablation.halved(many(tmp_path / "whole", 5, seed=1), tmp_path / "half", 3)
+    for other in (many(tmp_path / "other", 5, seed=2), many(tmp_path / "whole", 4, seed=1)):
+        with pytest.raises(DatasetError, match="was not made from these frames of toy; choose another --out"):
+            ablation.halved(other, folder, 3)
+    (folder / "source.sha256").unlink()
+    with pytest.raises(DatasetError, match="was not made from these frames"):
+        ablation.halved(many(tmp_path / "whole", 5, seed=1), folder, 3)
+
+
+def test_objects_of_halved_frames_are_magnified_as_those_of_whole_ones(tmp_path: Path) -> None:
+    known: list[dict[str, Any]] = [
+        {"altitude": 60, "camera_angle": 90, "time_of_day": "night"},
+        {"altitude": 100, "camera_angle": 50, "time_of_day": "night"},
+        {"altitude": 80, "camera_angle": 30, "ground_sample_distance": 0.06},
+        {"altitude": 130, "camera_angle": 90, "ground_sample_distance": 0.09},
+    ]
+    whole = many(tmp_path / "whole", 4, seed=1)
+    told = [replace(image, attributes=each) for image, each in zip(whole.images, known, strict=True)]
+    half = open_dataset(ablation.halved(whole.subset(told), tmp_path / "half", 4)).images
+    for a in range(4):
+        for b in range(4):
+            factor = magnification(told[a], told[b])
+            assert factor is not None and magnification(half[a], half[b]) == pytest.approx(factor)
+    assert half[1].attributes == known[1]
+    assert half[2].attributes["ground_sample_distance"] == 0.12
+
+
+def test_differences_are_told_by_class(tmp_path: Path) -> None:
+    def by_class(arm: str, *values: float) -> ablation.Outcome:
+        measures = {i: {"ap": 0.1, "ap50": 0.2, "ap50 deer": v, "ap50 boar": 0.3} for i, v in enumerate(values)}
+        return ablation.Outcome(arm, measures)
+
+    rows = ablation.compare([by_class(ablation.BASELINE, 0.3, 0.4, 0.5), by_class("ohem", 0.41, 0.50, 0.60)])
+    assert rows[1]["ap50 deer"]["differences"] == pytest.approx([0.11, 0.10, 0.10])
+    assert ablation.class_table(rows).splitlines() == [
+        "| arm | deer | boar |",
+        "| --- | --- | --- |",
+        "| ohem | +0.103 ± 0.014 | +0.000 ± 0.000 |",
+    ]
+    assert "deer" not in ablation.table(rows)
 
 
 def test_an_arm_runs_and_a_finished_one_is_not_repeated(tmp_path: Path) -> None:
@@ -115,6 +160,7 @@ def test_an_arm_runs_and_a_finished_one_is_not_repeated(tmp_path: Path) -> None:
 
     first, second = run(), run()
     assert first.measures == second.measures
+    assert set(first.measures[0]) == {"ap", "ap50", "ap50 deer", "ap50 boar"}
     assert first.seconds[0] > 0
     assert second.seconds[0] == 0
     kept: dict[str, Any] = json.loads((tmp_path / "out" / "no-ema-0" / "config.json").read_text(encoding="utf-8"))

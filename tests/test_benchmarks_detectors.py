@@ -84,6 +84,33 @@ def test_the_model_that_compares_loops_is_torchvisions(monkeypatch: pytest.Monke
     assert ours + extra_colours == theirs
 
 
+@pytest.mark.parametrize("kind", ["ours", "theirs"])
+def test_every_timed_detector_hands_on_as_many_proposals_as_it_keeps(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With weights that leave few after suppression: random ones of ResNet50 leave a third."""
+    monkeypatch.setattr(detectors_speed, "HEIGHT", 64)
+    monkeypatch.setattr(detectors_speed, "WIDTH", 96)
+    model: Any
+    if kind == "ours":
+        model = build_detector(preset("small", {"backbone": {"pretrained": "none"}}), ("a",))
+    else:
+        model = detectors_reference.torchvision_detector(18, (64, 96))
+    stage = model.proposals if kind == "ours" else model.rpn
+    stage.nms_thresh = 0.01
+    counts: list[int] = []
+    stage.register_forward_hook(lambda *given: counts.append(len(given[2][0][0])))
+    run = detectors_speed.run_of(model)
+    run()
+    assert counts == [200 if kind == "ours" else 1000] == [stage.post_nms_top_n()]
+    assert stage.nms_thresh == 0.01
+    monkeypatch.setattr(detectors_speed, "HEIGHT", 32)
+    monkeypatch.setattr(detectors_speed, "WIDTH", 32)
+    stage._pre_nms_top_n = {"training": 9, "testing": 9}
+    with pytest.raises(ConfigError, match=r"proposals in place of (200|1000)"):
+        detectors_speed.run_of(model)()
+
+
 def test_both_loops_train_on_made_up_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detectors_speed, "HEIGHT", 64)
     monkeypatch.setattr(detectors_speed, "WIDTH", 96)
@@ -304,7 +331,7 @@ def test_a_preset_and_torchvisions_are_trained_evaluated_and_kept(
     data = many(tmp_path / "frames", 8, seed=5)
     half = [replace(image, split="train" if place < 5 else "val") for place, image in enumerate(data.images)]
     convert(data.subset(half), tmp_path / "set", "coco")
-    monkeypatch.setattr(detectors_training, "FRAME", (48, 64))
+    monkeypatch.setattr(detectors_training, "FRAME", (96, 128))
     monkeypatch.setitem(detectors_training.CROPS, "crop", 64)
     said: list[str] = []
     names = ["small", "torchvision-resnet18"]
@@ -322,11 +349,33 @@ def test_a_preset_and_torchvisions_are_trained_evaluated_and_kept(
     n_said = len(said)
     assert detectors_training.train_rows(*arguments) == rows
     assert len(said) == n_said
+
+    def train(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished run was trained again")
+
+    for module, function in ((detectors_training, "train_model"), (detectors_training, "sgd_steps")):
+        monkeypatch.setattr(module, function, train)
+    for name in names:
+        path = tmp_path / "runs" / f"{name}-4-0" / "row.json"
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        assert kept.pop("evaluation") == detectors_training.EVALUATION
+        path.write_text(json.dumps({**kept, "metrics": {"ap": 1}}), encoding="utf-8")
+    assert detectors_training.train_rows(*arguments) == rows
     again = detectors_training.evaluated_row(
         "kept", str(tmp_path / "runs" / "small-4-0"), str(tmp_path / "set"), {}, said.append
     )
     assert again["metrics"] == rows[0]["metrics"]
     assert again["images"] == 4
+
+
+def test_every_detector_is_evaluated_with_one_score_floor_and_one_number_of_detections() -> None:
+    published = build_detector(preset("lyu2024-resnet18"), ("a",))
+    theirs: Any = detectors_reference.torchvision_detector(18, (64, 96))
+    for model, head in ((published, published.head), (theirs, theirs.roi_heads)):
+        assert (head.score_thresh, head.detections_per_img) == (0.05, 100)
+        detectors_training.evaluate_alike(model)
+        assert (head.score_thresh, head.detections_per_img) == (0.02, 500)
+    assert "a score of at least 0.02, at most 500 a frame" in detectors_results.HEAD
 
 
 def test_what_rows_cost_is_measured_and_kept(
@@ -347,6 +396,9 @@ def test_what_rows_cost_is_measured_and_kept(
     detectors.main()
     measured, elsewhere, other = detectors_results.read_rows(kept)
     assert measured["ms"] > 0 and measured["images_per_second"] > 0
+    torch.manual_seed(0)
+    counted = detectors_speed.run_of(detectors_reference.torchvision_detector(18, (64, 96)))
+    assert measured["gmac"] == detectors_speed.giga_macs(counted)
     assert measured["timed"] == detectors.machine()
     assert elsewhere == row(names[0], provenance="a GPU") and other == row("other")
     assert set(json.loads(capsys.readouterr().out)) == set(names)

@@ -15,16 +15,22 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import learning_curve
 from dataset_toys import many
 from nightherd.datasets import open_dataset
-from nightherd.errors import ConfigError
+from nightherd.errors import ConfigError, DatasetError
 from nightherd.training.settings import training_settings
 
 
-def row(frames: int, start: str, ap50: float, seed: int = 0, freeze: str = "stem") -> dict[str, object]:
+def row(
+    frames: int, start: str, ap50: float, seed: int = 0, freeze: str = "stem", images: int = 3200
+) -> dict[str, object]:
     points = [
-        {"images": 800 * (i + 1), "ap50": ap50 * share, "ap50_by_class": dict.fromkeys(learning_curve.CLASSES, ap50)}
+        {
+            "images": images // 4 * (i + 1),
+            "ap50": ap50 * share,
+            "ap50_by_class": dict.fromkeys(learning_curve.CLASSES, ap50),
+        }
         for i, share in enumerate((0.5, 0.7, 0.9, 1.0))
     ]
-    return {"frames": frames, "start": start, "freeze": freeze, "images": 3200, "seed": seed, "points": points}
+    return {"frames": frames, "start": start, "freeze": freeze, "images": images, "seed": seed, "points": points}
 
 
 def test_smaller_subsets_lie_within_larger_ones_and_are_made_once(tmp_path: Path) -> None:
@@ -41,6 +47,12 @@ def test_smaller_subsets_lie_within_larger_ones_and_are_made_once(tmp_path: Path
         learning_curve.subset(whole, 13, tmp_path / "13")
 
 
+def test_frames_of_another_data_set_are_refused(tmp_path: Path) -> None:
+    folder = learning_curve.subset(many(tmp_path / "data", 12), 3, tmp_path / "3")
+    with pytest.raises(DatasetError, match="was not made from these frames of toy; choose another --out"):
+        learning_curve.subset(many(tmp_path / "other", 12, seed=1), 3, folder)
+
+
 def test_the_settings_are_valid_whatever_is_frozen() -> None:
     for freeze in learning_curve.FREEZE.values():
         training_settings({**learning_curve.SETTINGS, "freeze": freeze})
@@ -49,6 +61,30 @@ def test_the_settings_are_valid_whatever_is_frozen() -> None:
 def test_weights_are_named_by_themselves_or_by_a_name_of_their_own() -> None:
     starts = learning_curve.starts_of(["imagenet", "nightherd-small", "simulated=runs/sim"])
     assert starts == {"imagenet": None, "nightherd-small": "nightherd-small", "simulated": "runs/sim"}
+
+
+@pytest.mark.parametrize("given", [["imagenet=runs/sim"], ["a=runs/one", "a=runs/two"], ["one/run", "two/run"]])
+def test_a_name_stands_for_one_start(given: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"the preset's own weights; choose another|two starts are called (a|run)"):
+        learning_curve.starts_of(given)
+
+
+def test_a_line_of_the_plot_is_of_one_start_freeze_and_number_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.axes import Axes
+
+    labels: list[str] = []
+    legend = Axes.legend
+
+    def watched(axes: Axes, **options: object) -> object:
+        labels.extend(axes.get_legend_handles_labels()[1])
+        return legend(axes, **options)
+
+    monkeypatch.setattr(Axes, "legend", watched)
+    rows = [row(50, "a", 0.4), row(50, "a", 0.6, images=6400), row(50, "a", 0.5, freeze="body")]
+    learning_curve.plot(rows, tmp_path / "curve.png")
+    assert labels == ["from a, 3,200 images", "from a, 6,400 images", "from a, backbone frozen, 3,200 images"]
 
 
 def test_the_table_shows_mean_and_spread_and_the_way_there() -> None:

@@ -28,7 +28,7 @@ def test_a_variant_is_a_detector_that_takes_the_whole_backbone_but_nothing_else(
     plain = {"pretrained": "none"}
     whole = build_detector(preset("small", {"backbone": plain}), ("a",))
     save_tensors(tmp_path / "run.safetensors", whole.state_dict())
-    kept = load_tensors(pyramids.backbone_of(tmp_path / "run.safetensors", tmp_path / "backbone.safetensors"))
+    kept = load_tensors(pyramids.backbone_of(tmp_path / "run.safetensors", tmp_path))
     assert kept and all(key.startswith("backbone.") for key in kept)
     changes = pyramids.VARIANTS[name]
     detector = preset("small", {**changes, "backbone": {**changes.get("backbone", {}), **plain}})
@@ -43,7 +43,7 @@ def test_a_variant_is_a_detector_that_takes_the_whole_backbone_but_nothing_else(
 def test_weights_without_a_backbone_are_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "head.safetensors", {"head.weight": torch.zeros(2)})
     with pytest.raises(ConfigError, match="holds no backbone"):
-        pyramids.backbone_of(tmp_path / "head.safetensors", tmp_path / "out.safetensors")
+        pyramids.backbone_of(tmp_path / "head.safetensors", tmp_path / "out")
 
 
 def test_variants_are_trained_exported_timed_and_told(
@@ -75,3 +75,7 @@ def test_variants_are_trained_exported_timed_and_told(
     before = (tmp_path / "out" / runs[0] / "best.safetensors").stat().st_mtime_ns
     pyramids.main()
     assert (tmp_path / "out" / runs[0] / "best.safetensors").stat().st_mtime_ns == before
+    torch.manual_seed(1)
+    save_tensors(run, build_detector(preset("small", {"backbone": {"pretrained": "none"}}), ("a",)).state_dict())
+    with pytest.raises(SystemExit, match="holds another training run"):
+        pyramids.main()
