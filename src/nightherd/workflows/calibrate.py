@@ -43,6 +43,9 @@ def calibrate(
 ) -> Calibrated:
     """Fits the scores of a detector on held-out labelled frames, all data sets together.
 
+    Here classes compete for a body with the scores that the detector has, afterwards with the fitted ones; where the
+    lines of two classes lie far apart, other claims win then than were fitted.
+
     Args:
         detector: with thresholds of 0, so that every score is seen.
         data: data sets, their `val` split where they have splits; never frames that the model was trained on. A class
