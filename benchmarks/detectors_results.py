@@ -38,8 +38,7 @@ the same crops; torchvision's models went through its reference loop (SGD, two d
 others through Nightherd's (AdamW, cosine, averaged weights; of long runs the best of four looks at val). The detections
 are the network's own, in every row those with a score of at least 0.02, at most 500 a frame; `nightherd evaluate`,
 which leaves each body one label, comes out up to a hundredth lower in AP and for Person, Car and Bicycle, and up to
-four hundredths for OtherVehicle with its 12 boxes. The rows torchvision-resnet18 and torchvision-resnet50 here
-were still evaluated with torchvision's defaults, from 0.05 and at most 100, which may cost them a little.
+four hundredths for OtherVehicle with its 12 boxes.
 """
 
 COSTS = """
