@@ -4,7 +4,7 @@
       --start imagenet simulated=RUN --frames 50 200 800 --seeds 0 1
 
 Each run fine-tunes `small` on so many frames of the train split, drawn by its seed and each draw within the next larger
-one, with the settings of docs/train-your-own.md, and is measured on whole val frames four times on its way.
+one, with settings near those of docs/train-your-own.md, and is measured on whole val frames four times on its way.
 A run starts from ImageNet's weights or from those of a run, a model file or a bundled model. `--freeze body` keeps
 the backbone as it starts. Runs lie in the folder, and the frames with them, for one data set: those that are finished
 are not repeated, others go on.

@@ -20,7 +20,7 @@ from nightherd.evaluation.types import Truth
 from nightherd.types import Detections, FloatArray
 from nightherd.workflows.class_names import common_classes
 from nightherd.workflows.evaluate import evaluate
-from nightherd.workflows.evaluate_source import dataset_digest
+from nightherd.workflows.evaluate_source import Source, dataset_digest, open_source
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")
 
@@ -77,6 +77,28 @@ def test_a_detector_is_run_measured_and_written(tmp_path: Path) -> None:
     assert names == sorted([*figures, "confusion.csv", "curves.csv"]), "the images differ in nothing: no slices"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "") and "<script" not in page
+
+
+def test_a_models_own_thresholds_are_those_that_its_detections_count_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_dataset(tmp_path / "data")
+    with pytest.raises(ConfigError, match="has no thresholds of its own; give --confidence"):
+        evaluate(WarmSquares(), data, mapping=MAP, own_thresholds=True, out=tmp_path / "none", replicates=0)
+    with pytest.raises(ConfigError, match="exclude each other"):
+        evaluate(WarmSquares(), data, mapping=MAP, own_thresholds=True, confidence=0.5, out=tmp_path / "none")
+
+    def opened(*arguments: Any) -> Source:
+        return replace(open_source(*arguments), thresholds={"animal": 0.95, "person": 0.3, "vehicle": 0.2})
+
+    monkeypatch.setattr("nightherd.workflows.evaluate.open_source", opened)
+    metrics = evaluate(WarmSquares(), data, mapping=MAP, own_thresholds=True, out=tmp_path / "own", replicates=0)
+    told = {name: (one["threshold"], one["recall"]) for name, one in metrics["per_class"].items()}
+    assert told == {"animal": (0.95, 0), "vehicle": (0.2, 1)}, "no animal is as sure as that"
+    assert "--own-thresholds" in metrics["command"]
+    joined = {"Rotwild": "thing", "Auto": "thing", "animal": "thing", "vehicle": "thing"}
+    with pytest.raises(ConfigError, match="joined as thing from different scores"):
+        evaluate(WarmSquares(), data, mapping=joined, own_thresholds=True, out=tmp_path / "joined", replicates=0)
 
 
 def test_the_written_detections_are_results_under_the_data_sets_own_ids(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ def register(app: typer.Typer) -> None:
             help="Score from which a detection counts, outside AP.",
             show_default="best F1, one a class",
         ),
+        own_thresholds: bool = typer.Option(
+            False, "--own-thresholds", help="Instead, the model's own for each class, as detect and survey use them."
+        ),
         at_recall: float | None = typer.Option(
             None, min=0.0, max=1.0, help="Instead, the score at which each class reaches this recall."
         ),
@@ -95,6 +98,7 @@ def register(app: typer.Typer) -> None:
             out=out,
             iou=iou,
             confidence=confidence,
+            own_thresholds=own_thresholds,
             at_recall=at_recall,
             at_precision=at_precision,
             sizes=sizes,

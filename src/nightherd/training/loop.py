@@ -32,7 +32,7 @@ from nightherd.training.companions import Companions
 from nightherd.training.images import FrameCache, ReadFrame, batches, schedule
 from nightherd.training.optimizers import OPTIMIZERS, SCHEDULES, parameter_groups, set_training_mode
 from nightherd.training.pace import Pace
-from nightherd.training.precision import depthwise_in_float32
+from nightherd.training.precision import depthwise_in_float32, precision_for
 from nightherd.training.processes import agree_on_statistics, join_processes, own_share
 from nightherd.training.settings import TrainingSettings, another_run, differences
 from nightherd.training.step import Step, clip_gradients, memory_told
@@ -115,6 +115,7 @@ def train(
     rank, processes, is_main = accelerator.process_index, accelerator.num_processes, accelerator.is_main_process
     if settings.batch % processes:
         raise NightherdError(f"batch {settings.batch} does not divide over {processes} processes; choose another batch")
+    settings = settings.model_copy(update={"precision": precision_for(settings.precision, accelerator.device.type)})
     bf16 = settings.precision == "bf16"
     if accelerator.device.type == "cpu" and bf16:
         depthwise_in_float32(model)

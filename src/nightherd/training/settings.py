@@ -12,6 +12,7 @@ from nightherd.detector.presets import default_freeze, laid_over
 from nightherd.detector.settings import DetectorSettings
 from nightherd.errors import ConfigError, ResultsError
 from nightherd.training.augmentation import AugmentationSettings
+from nightherd.training.precision import Precision
 from nightherd.training.recipes import recipe
 
 
@@ -35,7 +36,8 @@ class TrainingSettings(BaseModel):
             that the preset asks for, [] freezes nothing.
         norm: `batch` learns batch norms, `frozen` leaves all of them as they are.
         ema: decay of the moving average of weights that is validated and kept.
-        precision: `bf16` autocast or `f32`.
+        precision: `bf16` autocast or `f32`; `auto` is bf16 where what computes is made for it. A run keeps what
+            it began with.
         seed: of every random choice.
         validate_every: images between validations; 0 validates at the end only, None after each epoch.
         validate_images: at most so many images a validation, evenly spread.
@@ -71,7 +73,7 @@ class TrainingSettings(BaseModel):
     freeze: tuple[str, ...] = ()
     norm: Literal["batch", "frozen"] = "batch"
     ema: float = Field(0.998, ge=0, lt=1)
-    precision: Literal["bf16", "f32"] = "bf16"
+    precision: Precision = "auto"
     seed: int = Field(0, ge=0, lt=2**63)
     validate_every: int | None = Field(2000, ge=0)
     validate_images: int = Field(500, ge=1)

@@ -59,6 +59,7 @@ def evaluate(
     out: Path | None = None,
     iou: float = 0.5,
     confidence: float | None = None,
+    own_thresholds: bool = False,
     at_recall: float | None = None,
     at_precision: float | None = None,
     sizes: str = "coco",
@@ -84,6 +85,7 @@ def evaluate(
         out: folder for the results; None takes `./nightherd-results/MODEL-on-DATASET-SPLIT`.
         iou: overlap that makes a detection right, outside AP, which has its own.
         confidence: score from which a detection counts, outside AP; None takes the best F1 of each class.
+        own_thresholds: instead, the model's own score for each class, which `detect` and `survey` go by.
         at_recall, at_precision: instead, the score at which each class reaches this share.
         sizes: bins for AP by size, as `parse_sizes` takes them.
         slices: columns of the data set to measure by, as `parts_of` takes them.
@@ -103,7 +105,8 @@ def evaluate(
     Raises:
         NightherdError: the model, the results, the data set or the settings are at fault.
     """
-    mapping, rule, bins = dict(mapping or {}), rule_of(confidence, at_recall, at_precision), parse_sizes(sizes)
+    mapping, bins = dict(mapping or {}), parse_sizes(sizes)
+    rule = rule_of(confidence, at_recall, at_precision, own_thresholds)
     if not 0 < iou <= 1 or replicates < 0:
         raise ConfigError("--iou lies between 0 and 1, and --replicates is not negative")
     table = _open_table(dataset, images, split, missing, is_results(model) and (not against or is_results(against)))
@@ -125,6 +128,7 @@ def evaluate(
         "map": mapping,
         "iou": iou,
         "confidence": confidence,
+        "own_thresholds": own_thresholds,
         "at_recall": at_recall,
         "at_precision": at_precision,
         "sizes": sizes,
@@ -270,6 +274,8 @@ def _command(model: object, dataset: object, against: object, images: Path | Non
     for key, usual in defaults.items():
         if settings[key] != usual:
             words += [f"--{key.replace('_', '-')}", str(settings[key])]
+    if settings["own_thresholds"]:
+        words += ["--own-thresholds"]
     for column in settings["slices"]:
         words += ["--slice", column]
     if against is not None:

@@ -44,6 +44,7 @@ class Asked:
 
         Raises:
             ResultsError: its boxes are written in another order, by all appearances.
+            ConfigError: its own thresholds are asked for, and it has none, or several for one class.
         """
         names = classes or self.classes
         truth = [self._truth(image) for image in self.images]
@@ -51,7 +52,7 @@ class Asked:
         is_checked = source.results is not None and self.table is None
         if is_checked and (evidence := misread(truth, found)) is not None:
             raise ResultsError(evidence, source.results)
-        own = source.thresholds or {}
+        own = self._own_thresholds(source, names)
         return Measurement(
             truth,
             [names.joined(one) for one in found],
@@ -59,10 +60,23 @@ class Asked:
             counts=self._counts() if self.table is not None and self.table.kind == "counts" else None,
             iou=self.iou,
             rule=self.rule,
-            fallback={names.mapping.get(name, name): value for name, value in own.items()},
+            fallback=own,
             sizes=self.bins,
             parts=parts,
         )
+
+    def _own_thresholds(self, source: Source, names: CommonClasses) -> dict[str, float]:
+        """The source's own threshold of each class, by its joined name."""
+        if self.rule.kind == "model" and source.thresholds is None:
+            raise ConfigError(f"{source.name} has no thresholds of its own; give --confidence")
+        own: dict[str, float] = {}
+        for name, value in (source.thresholds or {}).items():
+            joined = names.mapping.get(name, name)
+            if self.rule.kind == "model" and own.setdefault(joined, value) != value:
+                raise ConfigError(f"{source.name} counts the classes joined as {joined} from different scores; "
+                                  "--own-thresholds cannot be kept for them")  # fmt: skip
+            own[joined] = value
+        return own
 
     def parts(self, chosen: Sequence[str]) -> tuple[Part, ...]:
         """The slices of the data set."""
@@ -96,7 +110,9 @@ class Asked:
         return counts
 
 
-def rule_of(confidence: float | None, at_recall: float | None, at_precision: float | None) -> Rule:
+def rule_of(
+    confidence: float | None, at_recall: float | None, at_precision: float | None, own_thresholds: bool = False
+) -> Rule:
     """How thresholds are chosen.
 
     Raises:
@@ -104,10 +120,12 @@ def rule_of(confidence: float | None, at_recall: float | None, at_precision: flo
     """
     given = {"confidence": confidence, "recall": at_recall, "precision": at_precision}
     chosen = {kind: value for kind, value in given.items() if value is not None}
-    if len(chosen) > 1:
-        raise ConfigError("--confidence, --at-recall and --at-precision exclude each other; give one")
+    if len(chosen) + own_thresholds > 1:
+        raise ConfigError("--confidence, --own-thresholds, --at-recall and --at-precision exclude each other; give one")
     if any(not 0 <= value <= 1 for value in chosen.values()):
         raise ConfigError("--confidence, --at-recall and --at-precision lie from 0 to 1")
+    if own_thresholds:
+        return Rule("model")
     if confidence is not None:
         return Rule("confidence", confidence)
     if at_recall is not None:

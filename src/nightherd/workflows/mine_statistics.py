@@ -138,7 +138,7 @@ def _spread(values: Figures) -> Spread:
 
 def verdict(result: Comparison) -> str:
     """One sentence: whether it paid."""
-    seeds = f"{result.seeds} seeds" if result.seeds > 1 else "a single seed, which says little,"
+    seeds = f"{result.seeds} seeds" if result.seeds > 1 else "a single seed, which says little"
     if result.interval is None:
         return "No interval, so no verdict; give --replicates."
     low, high = result.interval

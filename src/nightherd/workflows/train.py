@@ -196,6 +196,7 @@ def train_model(
     require_torch("training")
     from nightherd.training.loggers import check_loggers, opener
     from nightherd.training.loop import train
+    from nightherd.training.precision import precision_for
     from nightherd.training.processes import join_processes
     from nightherd.training.settings import training_settings
     from nightherd.training.start import start_model
@@ -203,6 +204,7 @@ def train_model(
     chosen = training_settings(dict(settings or {}))
     check_loggers(log)
     processes = join_processes()
+    chosen = chosen.model_copy(update={"precision": precision_for(chosen.precision, processes.device.type)})
     share = chosen.hard_negative_share
     opened = open_training_data(data, validation, weights, chosen.classes, mapping, missing, hard_negatives, share)
     classes = opened.train[0].classes
