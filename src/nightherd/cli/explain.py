@@ -69,6 +69,7 @@ def register(app: typer.Typer) -> None:
         labelled. Writes objects/, mistakes.png, report.html and explanations.json. Goes on where it was interrupted.
         """
         from nightherd.datasets.mapping import parse_mapping
+        from nightherd.report.page import plural
         from nightherd.workflows.explain import explain as run
 
         index = run(
@@ -97,8 +98,9 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json(index)
             return
-        kinds = ", ".join(f"{number} {name}" for name, number in index["counts"].items()) or "nothing to explain"
-        say(f"{index['settings']['model']}, {len(index['frames'])} frames: {kinds}")
+        many = {"miss": "misses"}
+        kinds = ", ".join(plural(number, name, many.get(name)) for name, number in index["counts"].items())
+        say(f"{index['settings']['model']}, {plural(len(index['frames']), 'frame')}: {kinds or 'nothing to explain'}")
         for row in index["faithfulness"]:
             figures = ", ".join(
                 f"{name} {row[name]:.2f}" + (f" [{pair[0]:.2f}, {pair[1]:.2f}]" if pair else "")

@@ -104,7 +104,12 @@ class ProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
 
         Args:
             objectness, deltas: (B · N,) logits and (B · N, 4) of all images, one after the other.
-            anchors, matched, targets: of each image.
+            anchors: (N, 4) of each image, x1, y1, x2, y2 in pixels.
+            matched: (N,) of each image, as `assign` gives it.
+            targets: of each image, `boxes` (M, 4) as the anchors are.
+
+        Returns:
+            `loss_objectness` and `loss_rpn_box_reg`, scalars.
         """
         positive, negative, labels, goals = [], [], [], []
         of_each = torch.split(objectness.detach(), [len(one) for one in anchors])

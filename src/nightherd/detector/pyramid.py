@@ -70,7 +70,7 @@ class ThinPyramid(nn.Module):
         return tuple(strides)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps of the backbone, finest first → as many maps of `channels` channels, the same strides, finest first."""
+        """Maps of the backbone (B, C, H, W), finest first → as many of `channels` channels, of the same strides."""
         merged = _top_down(self.lateral, maps)
         return [smooth(level) for smooth, level in zip(self.smooth, merged, strict=True)]
 
@@ -112,7 +112,7 @@ class Lyu2024Pyramid(nn.Module):
         return _top_down(self.lateral, maps)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps of the backbone, finest first → P1 … P5, the same strides, finest first."""
+        """Maps of the backbone (B, C, H, W), finest first → P1 … P5, the same strides, finest first."""
         out = [smooth(level) for smooth, level in zip(self.smooth, self.merged(maps)[:-1], strict=True)]
         return [*out, functional.max_pool2d(out[-1], 1, 2)]
 
@@ -143,7 +143,7 @@ class FpnPyramid(FeaturePyramidNetwork):  # type: ignore[misc]
         return (*strides, 2 * strides[-1])
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps of the backbone, finest first → one map more, finest first."""
+        """Maps of the backbone (B, C, H, W), finest first → one map more, finest first."""
         return list(super().forward(OrderedDict((str(i), level) for i, level in enumerate(maps))).values())
 
     @property

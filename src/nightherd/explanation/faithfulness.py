@@ -65,7 +65,7 @@ class Faithfulness:
 
 
 def ranked(heat: FloatArray) -> npt.NDArray[np.int64]:
-    """Places in the flattened map, hottest first; ties in the order of a fixed shuffle, not of the rows."""
+    """int64 (H · W,), places in the flattened map (H, W), hottest first; ties as a fixed shuffle has them."""
     shuffle = np.random.default_rng(0).permutation(heat.size)
     order = np.argsort(-heat.ravel()[shuffle], kind="stable")
     places: npt.NDArray[np.int64] = shuffle[order]
@@ -84,7 +84,7 @@ def deletion(score: Score, image: FloatArray, heat: FloatArray, target: Target, 
 
 
 def insertion(score: Score, image: FloatArray, heat: FloatArray, target: Target, background: FloatArray) -> Curve:
-    """The score while the hottest pixels are put into the background, from the bare background on."""
+    """The score while the hottest pixels are put into the background, from the bare background on; as `deletion`."""
     return _curve(score, background, image, heat, target)
 
 
@@ -118,7 +118,13 @@ def background_of(image: FloatArray, target: Target, pooled: int = 4) -> FloatAr
 
 
 def points_at(heat: FloatArray, target: Target, slack: int = 3) -> bool:
-    """The pointing game: whether the hottest pixel lies in the box widened by `slack` pixels; no for a flat map."""
+    """The pointing game: whether the hottest pixel lies in the box widened by `slack` pixels; no for a flat map.
+
+    Args:
+        heat: (H, W), of the image's size.
+        target: its box in the image's pixels.
+        slack: pixels on each side.
+    """
     if not heat.max() > heat.min():
         return False
     x1, y1, x2, y2 = target.box
@@ -130,6 +136,10 @@ def energy_in_box(heat: FloatArray, target: Target) -> tuple[float, float]:
     """The share of the map's sum in the box, and that over the box's share of the area (1 is chance).
 
     A map of zeros says nothing about where: its share is the box's own, its gain 1.
+
+    Args:
+        heat: (H, W), of the image's size, not negative.
+        target: its box in the image's pixels.
     """
     rows, columns = pixels_of(target.box, *heat.shape)
     inside = heat[rows, columns]

@@ -136,7 +136,7 @@ class Predictor:
 
 
 def pad(image: FloatArray, stride: int) -> FloatArray:
-    """Adds zeros, the network's "no value", at the bottom and right until both sides are multiples of the stride."""
+    """An image (H, W) with zeros, "no value" to the network, at the bottom and right: the stride divides its sides."""
     height, width = image.shape
     return np.pad(image, ((0, -height % stride), (0, -width % stride)))
 

@@ -89,7 +89,12 @@ class Sample:
 
 
 def vary_tone(pixels: FloatArray, generator: np.random.Generator) -> FloatArray:
-    """Bends the grey scale between its 0.5 and 99.5 percentile by a gamma of 0.6 to 1.6; straight beyond."""
+    """Bends the grey scale between its 0.5 and 99.5 percentile by a gamma of 0.6 to 1.6; straight beyond.
+
+    Args:
+        pixels: float32 (H, W), in any unit; values that are not finite stay out of the percentiles.
+        generator: of the gamma.
+    """
     finite = pixels[np.isfinite(pixels)]
     if finite.size == 0:
         return pixels

@@ -1,4 +1,7 @@
-"""What a microbolometer adds to a scene: noise (NETD), fixed patterns of rows and columns, shading, dead pixels."""
+"""What a microbolometer adds to a scene: noise (NETD), fixed patterns of rows and columns, shading, dead pixels.
+
+Every function takes an image float32 (H, W) in any unit and returns a new one of the same shape and unit.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ def white_noise(image: FloatArray, low: float, high: float, generator: np.random
 
 
 def stripes(image: FloatArray, low: float, high: float, generator: np.random.Generator) -> FloatArray:
-    """Adds a shift to each row, or to each column."""
+    """Adds a shift to each row, or to each column, of a standard deviation between `low` and `high`, in its unit."""
     strength = np.float32(generator.uniform(low, high))
     axis = int(generator.integers(2))
     shape = (image.shape[0], 1) if axis == 0 else (1, image.shape[1])
@@ -23,7 +26,7 @@ def stripes(image: FloatArray, low: float, high: float, generator: np.random.Gen
 
 
 def shading(image: FloatArray, most: float, generator: np.random.Generator) -> FloatArray:
-    """Adds a smooth ramp and vignette, as of a warm lens, of up to `most` between centre and corner."""
+    """Adds a smooth ramp and vignette, as of a warm lens, of up to `most`, in its unit, between centre and corner."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in image.shape)
     ramp, tilt, bowl = generator.uniform(-0.5, 0.5), generator.uniform(-0.5, 0.5), generator.uniform(-1, 1)
     shade = ramp * x[None, :] + tilt * y[:, None] + bowl * (x[None, :] ** 2 + y[:, None] ** 2) / 2
@@ -31,7 +34,7 @@ def shading(image: FloatArray, most: float, generator: np.random.Generator) -> F
 
 
 def dead_pixels(image: FloatArray, share: float, generator: np.random.Generator) -> FloatArray:
-    """Sets up to a `share` of the pixels to the coldest or warmest of the image."""
+    """Sets up to a `share` (0 to 1) of the pixels to the coldest or warmest of the image."""
     n = int(generator.uniform(0, share) * image.size) + 1
     where = generator.integers(image.size, size=n)
     result = np.array(image, np.float32)
