@@ -41,11 +41,13 @@ def test_a_run_is_trained_exported_and_both_say_when_they_are_done(
     assert run([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "steps": 2,
-        "best": {"ap": 0.0, "images": 4, "step": 2},
+        "best": {"ap": None, "images": 4, "step": 2},
         "weights": str(out / "best.safetensors"),
     }
     assert run(command) == 0
-    assert "finished already, after 2 steps" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "finished already, after 2 steps" in printed
+    assert "last weights: " in printed and "not validated" in printed
     assert run([*command, "--set=seed=1"]) == 1
     assert "another training run" in capsys.readouterr().err
 

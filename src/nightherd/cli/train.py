@@ -78,5 +78,7 @@ def register(app: typer.Typer) -> None:
             return
         if result.was_finished:
             say(f"this run was finished already, after {result.steps} steps")
-        say(f"best weights: {result.best_path} (validation AP {result.best.get('ap') or 0:.3f})")
+        was_validated = bool(result.history)
+        told = f" (validation AP {result.best.get('ap') or 0:.3f})" if was_validated else ", not validated"
+        say(f"{'best' if was_validated else 'last'} weights: {result.best_path}{told}")
         say(f"next: nightherd export {out} --to onnx")

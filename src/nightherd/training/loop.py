@@ -173,9 +173,9 @@ def train(
                     metrics = {**seen, **validate(model, held_out, cache, bf16, accelerator).to_dict()}
                 history.append(metrics)
             score = (metrics or {}).get("ap") or 0.0
-            since = 0 if not best or score > best.get("ap", -1.0) or not held_out else since + 1
+            since = 0 if not held_out or not best or score > best.get("ap", -1.0) else since + 1
             if since == 0:
-                best = {**(metrics or seen), "ap": score}
+                best = {**(metrics or seen), "ap": score if held_out else None}
                 if is_main:
                     save_tensors(run / "best.safetensors", average.tensors)
             stopped = bool(settings.patience) and since >= settings.patience

@@ -143,10 +143,14 @@ def _training(out: Path, facts: Mapping[str, Any], opened: TrainingData, result:
     from nightherd.detector.presets import preset
     from nightherd.methods.training_record import training_record
     from nightherd.training.device import device_facts
+    from nightherd.training.precision import precision_for
+    from nightherd.training.processes import join_processes
     from nightherd.training.settings import training_settings
 
     settings = facts["settings"]
-    defaults = json.loads(training_settings({"preset": settings["preset"]}).model_dump_json())
+    usual = training_settings({"preset": settings["preset"]})
+    defaults = json.loads(usual.model_dump_json())
+    defaults["precision"] = precision_for(usual.precision, join_processes().device.type)
     detector = preset(settings["preset"], settings["detector"]).model_dump(mode="json")
     n = sum(len(part) for part in opened.train)
     images = n * settings.get("epochs", 0) or settings["images"]
