@@ -83,8 +83,10 @@ def test_a_models_own_thresholds_are_those_that_its_detections_count_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = make_dataset(tmp_path / "data")
+    detector = WarmSquares()
     with pytest.raises(ConfigError, match="has no thresholds of its own; give --confidence"):
-        evaluate(WarmSquares(), data, mapping=MAP, own_thresholds=True, out=tmp_path / "none", replicates=0)
+        evaluate(detector, data, mapping=MAP, own_thresholds=True, out=tmp_path / "none", replicates=0)
+    assert not detector.calls and not (tmp_path / "none").exists(), "said before a frame is searched"
     with pytest.raises(ConfigError, match="exclude each other"):
         evaluate(WarmSquares(), data, mapping=MAP, own_thresholds=True, confidence=0.5, out=tmp_path / "none")
 

@@ -24,7 +24,7 @@ from nightherd.evaluation.sizes import parse_sizes
 from nightherd.evaluation.summary import summarise
 from nightherd.types import Detections
 from nightherd.workflows.detector import Detector
-from nightherd.workflows.evaluate_measure import Asked, classes_of, rule_of
+from nightherd.workflows.evaluate_measure import Asked, classes_of, own_thresholds_of, rule_of
 from nightherd.workflows.evaluate_output import (
     DETECTIONS,
     OTHER_DETECTIONS,
@@ -116,6 +116,9 @@ def evaluate(
     source = open_source(model, data, mapping, threads)
     other = None if against is None else open_source(against, data, mapping, threads)
     classes, other_classes = classes_of(source, other, data, mapping)
+    own_thresholds_of(source, classes, rule)  # before frames are searched for hours
+    if other is not None:
+        own_thresholds_of(other, other_classes or classes, rule)
     splits = sorted({image.split for image in data.images if image.split})
     split_name = "+".join(splits) or None
     folder = Path(out) if out is not None else default_out(source.name, data.name, split_name)

@@ -44,7 +44,7 @@ class Asked:
 
         Raises:
             ResultsError: its boxes are written in another order, by all appearances.
-            ConfigError: its own thresholds are asked for, and it has none, or several for one class.
+            ConfigError: as `own_thresholds_of`.
         """
         names = classes or self.classes
         truth = [self._truth(image) for image in self.images]
@@ -52,7 +52,6 @@ class Asked:
         is_checked = source.results is not None and self.table is None
         if is_checked and (evidence := misread(truth, found)) is not None:
             raise ResultsError(evidence, source.results)
-        own = self._own_thresholds(source, names)
         return Measurement(
             truth,
             [names.joined(one) for one in found],
@@ -60,23 +59,10 @@ class Asked:
             counts=self._counts() if self.table is not None and self.table.kind == "counts" else None,
             iou=self.iou,
             rule=self.rule,
-            fallback=own,
+            fallback=own_thresholds_of(source, names, self.rule),
             sizes=self.bins,
             parts=parts,
         )
-
-    def _own_thresholds(self, source: Source, names: CommonClasses) -> dict[str, float]:
-        """The source's own threshold of each class, by its joined name."""
-        if self.rule.kind == "model" and source.thresholds is None:
-            raise ConfigError(f"{source.name} has no thresholds of its own; give --confidence")
-        own: dict[str, float] = {}
-        for name, value in (source.thresholds or {}).items():
-            joined = names.mapping.get(name, name)
-            if self.rule.kind == "model" and own.setdefault(joined, value) != value:
-                raise ConfigError(f"{source.name} counts the classes joined as {joined} from different scores; "
-                                  "--own-thresholds cannot be kept for them")  # fmt: skip
-            own[joined] = value
-        return own
 
     def parts(self, chosen: Sequence[str]) -> tuple[Part, ...]:
         """The slices of the data set."""
@@ -108,6 +94,24 @@ class Asked:
                 if joined in self.classes.names:
                     counts[place, self.classes.names.index(joined)] += count
         return counts
+
+
+def own_thresholds_of(source: Source, names: CommonClasses, rule: Rule) -> dict[str, float]:
+    """The source's own threshold of each class, by its joined name.
+
+    Raises:
+        ConfigError: the rule takes them, and there are none, or several for one class.
+    """
+    if rule.kind == "model" and source.thresholds is None:
+        raise ConfigError(f"{source.name} has no thresholds of its own; give --confidence")
+    own: dict[str, float] = {}
+    for name, value in (source.thresholds or {}).items():
+        joined = names.mapping.get(name, name)
+        if rule.kind == "model" and own.setdefault(joined, value) != value:
+            raise ConfigError(f"{source.name} counts the classes joined as {joined} from different scores; "
+                              "--own-thresholds cannot be kept for them")  # fmt: skip
+        own[joined] = value
+    return own
 
 
 def rule_of(
